@@ -1,0 +1,153 @@
+"""What a store must do: seven verbs on the keys of one bucket inside one provider. Everything richer is built on these.
+
+A store never retries by itself above one request, never follows a redirect, and raises only the errors of
+`buckets.errors`. Text in those errors names the blob by the address that `BlobStore.address` gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError
+
+Bytes = bytes | bytearray | memoryview
+
+
+class Capability(StrEnum):
+    """What not every provider can do. Tests that need one are skipped, by its name, where a store does not declare it."""
+
+    CREATED_AT = "created_at"
+    EMPTY_SEGMENTS = "empty_segments"
+    DOT_SEGMENTS = "dot_segments"
+    CONTENT_MD5 = "content_md5"
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes ``[start, stop)`` of one blob. HTTP's closed form exists only in `header`."""
+
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ConfigurationError(f"cannot read bytes {self.start}..{self.stop}", remedy="Pass 0 <= start < stop")
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def header(self) -> str:
+        """Value of the HTTP header ``Range``."""
+        return f"bytes={self.start}-{self.stop - 1}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartLimits:
+    """What a provider accepts in a multipart upload, in bytes and counts. The last part may be smaller."""
+
+    smallest: int
+    largest: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobMeta:
+    """What the provider says of one blob.
+
+    :ivar etag: identity of this version, without quotes; not a content hash unless `md5` says so.
+    :ivar md5: hex MD5 of the content where the provider vouches for one (a single-part S3 ETag, Azure Content-MD5).
+    """
+
+    key: str
+    size: int
+    etag: str | None = None
+    modified_at: datetime | None = None
+    created_at: datetime | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of a listing."""
+
+    blobs: Sequence[BlobMeta]
+    prefixes: Sequence[str] = ()
+
+
+class Body(Protocol):
+    """An open answer to a read. `meta.size` is the size of the whole blob, whatever range was asked."""
+
+    meta: BlobMeta
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the bytes as the network hands them over; raise `Unavailable` when they end too early."""
+        ...
+
+
+class MultipartUpload(Protocol):
+    """An upload in parts. Parts may be sent in any order and side by side; sending a number again replaces it."""
+
+    async def put_part(self, number: int, body: Bytes) -> None:
+        """Send part `number`, counted from 1."""
+        ...
+
+    async def complete(self) -> BlobMeta:
+        """Make the blob of all parts sent; atomic: before, the key holds what it held."""
+        ...
+
+
+class BlobStore(Protocol):
+    """One bucket inside one provider."""
+
+    capabilities: frozenset[Capability]
+    limits: PartLimits
+
+    def address(self, key: str) -> str:
+        """Return the address of a key for people and logs: its ``blob:`` URI."""
+        ...
+
+    async def head(self, key: str) -> BlobMeta:
+        """Return what the provider says of `key`.
+
+        :raises ResourceNotFound: no such key.
+        """
+        ...
+
+    def read(
+        self, key: str, *, span: ByteRange | None = None, etag: str | None = None
+    ) -> AbstractAsyncContextManager[Body]:
+        """Open the content for reading; leaving the block drops the connection if bytes are left.
+
+        :param span: the bytes wanted; the answer must be a 206 with exactly these, or an error is raised.
+        :param etag: raise `Conflict` unless the blob still is this version.
+        """
+        ...
+
+    async def write(self, key: str, body: Bytes) -> BlobMeta:
+        """Create or replace `key` in one request; atomic, and the bytes stored are verified where the provider can."""
+        ...
+
+    def multipart(self, key: str) -> AbstractAsyncContextManager[MultipartUpload]:
+        """Begin an upload in parts; leaving the block without `complete` aborts it, whatever the reason."""
+        ...
+
+    def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
+        """List the keys that start with `prefix`, page by page, in the order of the provider.
+
+        :param delimiter: fold all keys that share a prefix up to the next delimiter into `Page.prefixes`.
+        :param page_size: at most so many a page; `None` leaves it to the provider.
+        """
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> Mapping[str, BucketsError]:
+        """Delete the keys, in as few requests as the provider allows; a missing key counts as deleted.
+
+        :returns: the keys that could not be deleted, with the reason.
+        """
+        ...

@@ -1,0 +1,129 @@
+"""Addresses: ``blob:`` URIs to cluster, org, project, bucket and key, and back.
+
+A key is the percent-decoded path, decoded exactly once (decision 2). The text of a `str` is read as it stands; a
+`yarl.URL` has already been normalised by yarl, which collapses dot segments of absolute URLs that were not given as
+encoded: an entry's `uri` therefore encodes dots-only segments and is built as already encoded.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from yarl import URL
+
+from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress
+
+SCHEME = "blob"
+_FORMS = "blob:bucket/key, blob:/project/bucket/key or blob://cluster/org/project/bucket/key"
+_NAME = re.compile(r"[a-z][a-z0-9_-]{1,38}[a-z0-9]")
+_SAFE_IN_KEY = "/!$&'()*,;=:@~"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobAddress:
+    """One reading of a ``blob:`` URI. `None` means: what the configuration says.
+
+    :ivar bucket: name or id; empty when the URI stops before it.
+    :ivar owner: set instead of `project` where the URI names a bucket owner of the older servers.
+    """
+
+    bucket: str
+    key: str
+    cluster: str | None = None
+    org: str | None = None
+    project: str | None = None
+    owner: str | None = None
+
+
+def parse_blob_uri(uri: URL | str) -> list[BlobAddress]:
+    """Return every reading of a ``blob:`` URI, the likeliest first.
+
+    A complete URI has two: ``cluster/org/project/bucket/key``, and ``cluster/owner/bucket/key`` of older servers.
+
+    :param uri: the address; percent-escapes in its path are decoded once.
+    :raises InvalidAddress: another scheme, a query, a fragment, a user or a port, or no bucket.
+    """
+    text = str(uri)
+    cluster, path = _split(text)
+    shown = repr(text)
+    if cluster is None and not path.startswith("/"):
+        bucket, _, key = path.partition("/")
+        return [BlobAddress(bucket=_segment(bucket, shown), key=_decode(key, shown))]
+    path = path.lstrip("/") if cluster is None else path.removeprefix("/")
+    if cluster is None:
+        project, bucket, key = _cut(path, 2, shown)
+        return [BlobAddress(bucket=bucket, key=key, project=project)]
+    readings = []
+    if path.count("/") >= 2:  # noqa: PLR2004 - org/project/bucket
+        org, project, bucket, key = _cut(path, 3, shown)
+        readings.append(BlobAddress(bucket=bucket, key=key, cluster=cluster, org=org, project=project))
+    owner, bucket, key = _cut(path, 2, shown)
+    readings.append(BlobAddress(bucket=bucket, key=key, cluster=cluster, owner=owner))
+    return readings
+
+
+def _split(text: str) -> tuple[str | None, str]:
+    """Return (cluster or None, still encoded path) of the text of a URI."""
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme.lower() != SCHEME:
+        raise InvalidAddress(f"{text!r} is not a blob address", remedy=f"Write {_FORMS}")
+    if "?" in rest or "#" in rest:
+        raise InvalidAddress(f"{text!r} has a query or a fragment", remedy="Write '?' as %3F and '#' as %23 in a key")
+    if not rest.startswith("//") or rest.startswith("///"):
+        return None, rest
+    host, slash, path = rest[2:].partition("/")
+    if any(mark in host for mark in "@:~") or not host:
+        raise InvalidAddress(f"{host!r} is not a cluster name in {text!r}", remedy=f"Write {_FORMS}")
+    return host.lower(), slash + path
+
+
+def _cut(path: str, nouns: int, shown: str) -> list[str]:
+    parts = path.split("/", nouns)
+    parts += [""] * (nouns + 1 - len(parts))
+    return [*(_segment(part, shown) for part in parts[:nouns]), _decode(parts[nouns], shown)]
+
+
+def _segment(text: str, shown: str) -> str:
+    name = _decode(text, shown)
+    if not name or "/" in name or name.startswith("~"):
+        raise InvalidAddress(f"{shown} names no bucket", remedy=f"Write {_FORMS}")
+    return name
+
+
+def _decode(text: str, shown: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidAddress(f"{shown} is not UTF-8 behind its percent-escapes", remedy="Keys are UTF-8 text") from None
+
+
+def quote_key(key: str) -> str:
+    """Percent-encode a key so that `parse_blob_uri` reads the same key back, dots-only segments included."""
+    quoted = quote(key, safe=_SAFE_IN_KEY)
+    return "/".join(part.replace(".", "%2E") if part in {".", ".."} else part for part in quoted.split("/"))
+
+
+def blob_uri(bucket_uri: URL, key: str) -> URL:
+    """Return the address of a key in the bucket at `bucket_uri`."""
+    return URL(f"{bucket_uri}/{quote_key(key)}", encoded=True)
+
+
+def bucket_uri(*, cluster: str, org: str | None, project: str, bucket: str) -> URL:
+    """Return the address of a bucket, `blob://cluster/[org/]project/bucket`."""
+    nouns = [noun for noun in (org, *project.split("/"), bucket) if noun]
+    return URL(f"{SCHEME}://{cluster}/" + "/".join(quote(noun, safe="") for noun in nouns), encoded=True)
+
+
+def check_name(name: str, *, what: str = "bucket") -> str:
+    """Return `name` if the platform accepts it for a bucket or for credentials.
+
+    :raises InvalidAddress: not 3-40 of ``a-z 0-9 _ -``, starting with a letter, ending with a letter or digit.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidAddress(
+            f"{name!r} is not a {what} name",
+            remedy="Use 3 to 40 of a-z, 0-9, '-' and '_', starting with a letter and ending with a letter or digit",
+        )
+    return name
