@@ -12,7 +12,7 @@ from yarl import URL
 from airflow_provider_neuro_buckets.buckets.uri import blob_uri
 
 
-class Provider(StrEnum):
+class BucketProvider(StrEnum):
     """Storage behind a bucket, as the platform names it on the wire."""
 
     AWS = "aws"
@@ -24,10 +24,10 @@ class Provider(StrEnum):
     EMC_ECS = "emc_ecs"
 
 
-def provider_of(value: str) -> Provider | str:
+def provider_of(value: str) -> BucketProvider | str:
     """Return the member for a wire value; a value not known yet stays the plain string it is."""
     try:
-        return Provider(value)
+        return BucketProvider(value)
     except ValueError:
         return value
 
@@ -40,7 +40,7 @@ class Bucket:
     lists and shows, and only opening its blobs fails.
     """
 
-    Provider = Provider
+    Provider = BucketProvider
 
     id: str
     owner: str
@@ -49,7 +49,7 @@ class Bucket:
     cluster_name: str
     org_name: str | None
     created_at: datetime
-    provider: Provider | str
+    provider: BucketProvider | str
     project_name: str | None = None
     imported: bool = False
     public: bool = False
@@ -64,7 +64,7 @@ class BucketCredentials:
     """
 
     bucket_id: str
-    provider: Provider | str
+    provider: BucketProvider | str
     credentials: Mapping[str, str] = field(repr=False)
     read_only: bool = False
 

@@ -62,6 +62,22 @@ class StorageProgressFail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StorageProgressFound:
+    """How much a folder transfer has found to do so far.
+
+    :ivar files: files found, skipped ones included.
+    :ivar size: their bytes.
+    :ivar complete: whether the source has been walked to its end.
+    """
+
+    src: URL
+    dst: URL
+    files: int
+    size: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageProgressDelete:
     """A blob or a folder is gone."""
 
@@ -99,6 +115,9 @@ class AbstractRecursiveFileProgress(AbstractFileProgress):
     @abstractmethod
     def fail(self, data: StorageProgressFail) -> None:
         """Take note of a file that was not moved."""
+
+    def found(self, data: StorageProgressFound) -> None:
+        """Take note of how much there is to do; beyond the API reference, so that time left can be told."""
 
 
 class AbstractDeleteProgress(ABC):

@@ -1,0 +1,1 @@
+"""Stores: one provider, one module."""

@@ -1,0 +1,1 @@
+"""Operators: one job, one class."""
