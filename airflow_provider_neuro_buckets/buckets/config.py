@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ class BucketsConfig:
     :ivar max_concurrency: requests in flight at once to the storage.
     :ivar max_buffer_bytes: bytes of blobs held in memory at once by transfers.
     :ivar timeout_seconds: longest silence on a connection, not the longest request.
+    :ivar on_secret: awaited with each secret when it is first seen, so that the surroundings can mask it.
     """
 
     api_url: str | None = None
@@ -45,6 +46,7 @@ class BucketsConfig:
     max_concurrency: int = 64
     max_buffer_bytes: int = 128 * MIB
     timeout_seconds: float = 60.0
+    on_secret: Callable[[str], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (self.api_url or self.buckets_url or self.persistent_credentials):

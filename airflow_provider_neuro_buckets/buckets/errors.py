@@ -200,6 +200,8 @@ _BY_CODE: dict[str, type[BucketsError]] = {
     "BucketAlreadyExists": AlreadyExists,
     "BucketAlreadyOwnedByYou": AlreadyExists,
     "unique": AlreadyExists,
+    "InvalidRequest": BadRequest,
+    "disabled": PermissionDenied,
 }
 
 _BY_STATUS: dict[int, type[BucketsError]] = {

@@ -7,8 +7,10 @@ encoded: an entry's `uri` therefore encodes dots-only segments and is built as a
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 from yarl import URL
@@ -18,6 +20,7 @@ from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress
 SCHEME = "blob"
 _FORMS = "blob:bucket/key, blob:/project/bucket/key or blob://cluster/org/project/bucket/key"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{1,38}[a-z0-9]")
+_MAGIC = re.compile(r"[*?\[]")
 _SAFE_IN_KEY = "/!$&'()*,;=:@~"
 
 
@@ -46,17 +49,37 @@ def parse_blob_uri(uri: URL | str) -> list[BlobAddress]:
     :raises InvalidAddress: another scheme, a query, a fragment, a user or a port, or no bucket.
     """
     text = str(uri)
-    cluster, path = _split(text)
+    if "?" in text or "#" in text:
+        raise InvalidAddress(f"{text!r} has a query or a fragment", remedy="Write '?' as %3F and '#' as %23 in a key")
+    return [replace(reading, key=_decode(reading.key, repr(text))) for reading in _readings(text)]
+
+
+def parse_blob_pattern(pattern: URL | str) -> list[BlobAddress]:
+    """Return every reading of a glob address; `key` of each is the pattern.
+
+    :param pattern: as a `str` the part behind the bucket is taken raw; as a `URL` it is decoded once, so that
+        ``%3F`` and ``%5B`` are operators.
+    :raises InvalidAddress: as :func:`parse_blob_uri`, or an operator in the bucket's name.
+    """
+    readings = _readings(str(pattern)) if isinstance(pattern, str) else parse_blob_uri(pattern)
+    if _MAGIC.search(readings[0].bucket):
+        raise InvalidAddress(f"{str(pattern)!r} has a wildcard in the bucket", remedy="A pattern looks into one bucket")
+    return readings
+
+
+def _readings(text: str) -> list[BlobAddress]:
+    """Return the readings of the text of a URI, keys still encoded."""
     shown = repr(text)
+    cluster, path = _split(text)
     if cluster is None and not path.startswith("/"):
         bucket, _, key = path.partition("/")
-        return [BlobAddress(bucket=_segment(bucket, shown), key=_decode(key, shown))]
+        return [BlobAddress(bucket=_segment(bucket, shown), key=key)]
     path = path.lstrip("/") if cluster is None else path.removeprefix("/")
     if cluster is None:
         project, bucket, key = _cut(path, 2, shown)
         return [BlobAddress(bucket=bucket, key=key, project=project)]
     readings = []
-    if path.count("/") >= 2:  # noqa: PLR2004 - org/project/bucket
+    if path.rstrip("/").count("/") >= 2:  # noqa: PLR2004 - org/project/bucket
         org, project, bucket, key = _cut(path, 3, shown)
         readings.append(BlobAddress(bucket=bucket, key=key, cluster=cluster, org=org, project=project))
     owner, bucket, key = _cut(path, 2, shown)
@@ -69,12 +92,10 @@ def _split(text: str) -> tuple[str | None, str]:
     scheme, colon, rest = text.partition(":")
     if not colon or scheme.lower() != SCHEME:
         raise InvalidAddress(f"{text!r} is not a blob address", remedy=f"Write {_FORMS}")
-    if "?" in rest or "#" in rest:
-        raise InvalidAddress(f"{text!r} has a query or a fragment", remedy="Write '?' as %3F and '#' as %23 in a key")
     if not rest.startswith("//") or rest.startswith("///"):
         return None, rest
     host, slash, path = rest[2:].partition("/")
-    if any(mark in host for mark in "@:~") or not host:
+    if any(mark in host for mark in "@:~?#") or not host:
         raise InvalidAddress(f"{host!r} is not a cluster name in {text!r}", remedy=f"Write {_FORMS}")
     return host.lower(), slash + path
 
@@ -82,7 +103,7 @@ def _split(text: str) -> tuple[str | None, str]:
 def _cut(path: str, nouns: int, shown: str) -> list[str]:
     parts = path.split("/", nouns)
     parts += [""] * (nouns + 1 - len(parts))
-    return [*(_segment(part, shown) for part in parts[:nouns]), _decode(parts[nouns], shown)]
+    return [*(_segment(part, shown) for part in parts[:nouns]), parts[nouns]]
 
 
 def _segment(text: str, shown: str) -> str:
@@ -97,6 +118,26 @@ def _decode(text: str, shown: str) -> str:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
         raise InvalidAddress(f"{shown} is not UTF-8 behind its percent-escapes", remedy="Keys are UTF-8 text") from None
+
+
+def local_path(path: URL | str | os.PathLike[str]) -> Path:
+    """Return the local path that a ``file:`` URL, a plain path or a `Path` means; ``~`` is not expanded.
+
+    :raises InvalidAddress: another scheme, a host, a query or a fragment.
+    """
+    if isinstance(path, os.PathLike):
+        return Path(path)
+    text = str(path)
+    if isinstance(path, str) and not text.startswith("file:"):
+        if re.match(r"[a-z][a-z0-9+.-]*:", text):
+            raise InvalidAddress(f"{text!r} is not a local path", remedy="Write a path or a file: URL")
+        return Path(text)
+    rest = text.removeprefix("file:")
+    if rest == text or "?" in rest or "#" in rest or (rest.startswith("//") and not rest.startswith("///")):
+        raise InvalidAddress(
+            f"{text!r} is not a local path", remedy="Write a path or a file: URL without host, ? and #"
+        )
+    return Path(_decode(rest.removeprefix("//"), repr(text)))
 
 
 def quote_key(key: str) -> str:

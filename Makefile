@@ -1,0 +1,43 @@
+# Everything a newcomer needs: make demo, make test. Nothing outside this folder is changed; `make clean` undoes it all.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATA   ?=
+TESTS  ?= tests
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint types clean
+help:
+	@echo "make demo [DATA=folder]  start a local platform, run the example DAG in Airflow, stop everything"
+	@echo "make test [TESTS=path]   run the tests against real servers"
+	@echo "make lint types          check style and types"
+	@echo "make clean               remove the virtual environment and caches"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp newer than pyproject.toml means: installed as it says.
+$(VENV)/.demo-installed: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[local]'
+	@touch $@
+
+$(VENV)/.dev-installed: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.demo-installed
+
+demo: $(VENV)/.demo-installed
+	@$(BIN)/python example_dags/demo.py $(if $(DATA),--data '$(DATA)')
+
+test: $(VENV)/.dev-installed
+	$(BIN)/pytest -n auto --dist loadfile $(TESTS)
+
+lint: $(VENV)/.dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev-installed
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,629 @@
+"""`Buckets`: the methods of the API reference, each a few lines that delegate."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from os import PathLike
+
+from yarl import URL
+
+from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
+from airflow_provider_neuro_buckets.buckets.content import Content, put_content, read_content
+from airflow_provider_neuro_buckets.buckets.errors import BucketNotEmpty, ConfigurationError, InvalidAddress
+from airflow_provider_neuro_buckets.buckets.glob import parse_glob
+from airflow_provider_neuro_buckets.buckets.listing import Listing, blob_entry
+from airflow_provider_neuro_buckets.buckets.models import (
+    BlobObject,
+    Bucket,
+    BucketCredentials,
+    BucketEntry,
+    BucketProvider,
+    BucketUsage,
+    PersistentBucketCredentials,
+    TransferReport,
+)
+from airflow_provider_neuro_buckets.buckets.opening import Opener, Target
+from airflow_provider_neuro_buckets.buckets.platform import Platform
+from airflow_provider_neuro_buckets.buckets.progress import (
+    AbstractDeleteProgress,
+    AbstractFileProgress,
+    AbstractRecursiveFileProgress,
+)
+from airflow_provider_neuro_buckets.buckets.removal import remove_path
+from airflow_provider_neuro_buckets.buckets.session import open_session
+from airflow_provider_neuro_buckets.buckets.stream import streaming
+from airflow_provider_neuro_buckets.buckets.transfer import engine
+from airflow_provider_neuro_buckets.buckets.uri import (
+    check_name,
+    local_path,
+    parse_blob_pattern,
+    parse_blob_uri,
+)
+
+log = logging.getLogger(__name__)
+
+BlobURI = URL | str
+LocalPath = URL | str | PathLike[str]
+
+LIST_LIMIT = 10000
+LONGEST_SIGNED_SECONDS = 7 * 24 * 3600
+
+
+class Buckets:
+    """The buckets of the platform, their blobs, and the credentials to them.
+
+    Made by :meth:`open`, which also closes it. Methods may run side by side; they share one window of requests and
+    bytes in flight, and the credentials of each bucket.
+
+    Parameters named `bucket_id_or_name` take a bucket's name, its id or its ``blob:`` URI. `cluster_name`, `org_name`
+    and `project_name` default to those of the configuration; `bucket_owner` is for servers that have no projects.
+    Addresses are `yarl.URL` or `str`: ``blob:bucket/key``, ``blob:/project/bucket/key`` or
+    ``blob://cluster/org/project/bucket/key``.
+
+    Every method raises :class:`AuthenticationError`, :class:`PermissionDenied`, :class:`ResourceNotFound` and
+    :class:`TransientError` (after its retries) where they apply; docstrings name what else.
+    """
+
+    def __init__(self, *, config: BucketsConfig, platform: Platform, opener: Opener) -> None:
+        self.config = config
+        self._platform = platform
+        self._opener = opener
+        self._window = engine.Window(max_concurrency=config.max_concurrency, max_buffer_bytes=config.max_buffer_bytes)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, config: BucketsConfig) -> AsyncIterator[Buckets]:
+        """Open a client; leaving the block closes its connections. Nothing is requested yet."""
+        async with AsyncExitStack() as stack:
+            if config.token and config.on_secret:
+                await config.on_secret(config.token)
+            http = await stack.enter_async_context(open_session(config))
+            platform = Platform(http, config)
+            yield cls(config=config, platform=platform, opener=Opener(platform, http, config, stack))
+
+    # Buckets
+
+    @streaming
+    async def list(
+        self, cluster_name: str | None = None, *, org_name: str | None = None, project_name: str | None = None
+    ) -> AsyncGenerator[Bucket]:
+        """List the buckets that the caller may read, in no particular order."""
+        target = Target(bucket="", cluster=cluster_name).narrowed(org=org_name, project=project_name)
+        for bucket in await self._platform.buckets(await self._opener.place(target), target.selector):
+            yield bucket
+
+    async def create(
+        self,
+        name: str | None = None,
+        *,
+        cluster_name: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Bucket:
+        """Create a bucket.
+
+        :param name: unique in its project; `None` makes a bucket that has an id only.
+        :raises InvalidAddress: not a name that the platform accepts; nothing was sent.
+        :raises AlreadyExists: the name is taken.
+        """
+        if name is not None:
+            check_name(name)
+        target = Target(bucket="", cluster=cluster_name).narrowed(org=org_name, project=project_name)
+        return await self._platform.create_bucket(await self._opener.place(target), name, target.selector)
+
+    async def import_external(
+        self,
+        provider: BucketProvider | str,
+        provider_bucket_name: str,
+        credentials: Mapping[str, str],
+        *,
+        name: str | None = None,
+        cluster_name: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Bucket:
+        """Make a bucket that exists at a provider known to the platform.
+
+        The platform stores the credentials as they are and does not try them; everybody who may read the bucket gets
+        them.
+
+        :param credentials: the provider's own keys, such as ``access_key_id`` and ``secret_access_key``.
+        :raises AlreadyExists: the name is taken.
+        """
+        if name is not None:
+            check_name(name)
+        target = Target(bucket="", cluster=cluster_name).narrowed(org=org_name, project=project_name)
+        return await self._platform.import_bucket(
+            await self._opener.place(target),
+            name,
+            target.selector,
+            provider=str(provider),
+            provider_bucket_name=provider_bucket_name,
+            credentials=credentials,
+        )
+
+    async def get(
+        self,
+        bucket_id_or_name: str,
+        *,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Bucket:
+        """Return a bucket, as the platform knows it now."""
+        return await self._opener.look_up(
+            Target.of(
+                bucket_id_or_name,
+                cluster_name=cluster_name,
+                bucket_owner=bucket_owner,
+                org_name=org_name,
+                project_name=project_name,
+            )
+        )
+
+    async def rm(
+        self,
+        bucket_id_or_name: str,
+        *,
+        force: bool = False,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> None:
+        """Delete a bucket, and with it everybody's persistent credentials for it.
+
+        The platform drops those credentials before it notices that a bucket is not empty, so emptiness is checked
+        first. Of an imported bucket only the platform's record goes; its blobs are never touched.
+
+        :param force: delete the blobs as well.
+        :raises BucketNotEmpty: it holds blobs, and not `force`; nothing was changed.
+        """
+        bucket = await self.get(
+            bucket_id_or_name,
+            cluster_name=cluster_name,
+            bucket_owner=bucket_owner,
+            org_name=org_name,
+            project_name=project_name,
+        )
+        if not bucket.imported:
+            await self._empty(bucket, force=force)
+        await self._platform.delete_bucket(await self._platform.place(bucket.cluster_name), bucket)
+        self._opener.forget(bucket)
+
+    async def _empty(self, bucket: Bucket, *, force: bool) -> None:
+        listing = await self._opener.open(bucket)
+        async with aclosing(listing.entries("", limit=1)) as entries:
+            holds_blobs = await anext(entries, None) is not None
+        if holds_blobs and not force:
+            raise BucketNotEmpty(f"{bucket.uri} holds blobs", remedy="Remove them first, or delete with force=True")
+        if holds_blobs:
+            await remove_path(listing, "", recursive=True)
+
+    async def request_tmp_credentials(
+        self,
+        bucket_id_or_name: str,
+        *,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> BucketCredentials:
+        """Return fresh temporary credentials of the provider; read-only when the caller may only read."""
+        bucket = await self._bucket(
+            bucket_id_or_name,
+            cluster_name=cluster_name,
+            bucket_owner=bucket_owner,
+            org_name=org_name,
+            project_name=project_name,
+        )
+        return await self._opener.credentials(bucket)
+
+    async def set_public_access(
+        self,
+        bucket_id_or_name: str,
+        public_access: bool,  # noqa: FBT001 - the reference's own signature
+        *,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Bucket:
+        """Let anybody list and read the bucket, or stop that.
+
+        On Azure a bucket that was public once cannot be closed again: the platform's own limit.
+        """
+        bucket = await self._bucket(
+            bucket_id_or_name,
+            cluster_name=cluster_name,
+            bucket_owner=bucket_owner,
+            org_name=org_name,
+            project_name=project_name,
+        )
+        place = await self._platform.place(bucket.cluster_name)
+        return await self._platform.set_public(place, bucket, public=public_access)
+
+    @streaming
+    async def get_disk_usage(
+        self,
+        bucket_id_or_name: str,
+        *,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> AsyncGenerator[BucketUsage]:
+        """Count blobs and bytes; yields the sum so far after each page of the listing, and the whole at the end.
+
+        An empty bucket yields one ``BucketUsage(total_bytes=0, object_count=0)``.
+        """
+        listing = await self._listing(
+            bucket_id_or_name,
+            cluster_name=cluster_name,
+            bucket_owner=bucket_owner,
+            org_name=org_name,
+            project_name=project_name,
+        )
+        async with aclosing(listing.usage()) as usage:
+            async for sum_so_far in usage:
+                yield sum_so_far
+
+    # Blobs by bucket and key
+
+    async def head_blob(
+        self,
+        bucket_id_or_name: str,
+        key: str,
+        *,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> BlobObject:
+        """Return what the provider says of a blob.
+
+        :raises ResourceNotFound: no such key.
+        """
+        listing = await self._listing(
+            bucket_id_or_name,
+            cluster_name=cluster_name,
+            bucket_owner=bucket_owner,
+            org_name=org_name,
+            project_name=project_name,
+        )
+        return blob_entry(listing.bucket, await listing.store.head(_key(key)))
+
+    async def put_blob(
+        self,
+        bucket_id_or_name: str,
+        key: str,
+        body: Content,
+        *,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> None:
+        """Create or replace a blob; atomic: nobody sees part of it, and a failure leaves what was there.
+
+        :param body: the bytes, or an async iterator of them, which is read in bounded memory.
+        """
+        listing = await self._listing(
+            bucket_id_or_name,
+            cluster_name=cluster_name,
+            bucket_owner=bucket_owner,
+            org_name=org_name,
+            project_name=project_name,
+        )
+        await put_content(listing.store, _key(key), body)
+
+    @streaming
+    async def fetch_blob(
+        self,
+        bucket_id_or_name: str,
+        key: str,
+        *,
+        offset: int = 0,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> AsyncGenerator[bytes]:
+        """Yield the content of a blob from `offset` on, all of one version, going on where a connection broke.
+
+        :param offset: in bytes; the size itself yields nothing.
+        :raises ConfigurationError: a `ValueError`: `offset` is negative or beyond the size.
+        :raises IntegrityError: the bytes are not those the provider's MD5 promises; raised after the last one.
+        """
+        listing = await self._listing(
+            bucket_id_or_name,
+            cluster_name=cluster_name,
+            bucket_owner=bucket_owner,
+            org_name=org_name,
+            project_name=project_name,
+        )
+        async with aclosing(read_content(listing.store, _key(key), offset=offset)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def delete_blob(
+        self,
+        bucket_id_or_name: str,
+        key: str,
+        *,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> None:
+        """Delete a blob; a key that does not exist counts as deleted."""
+        listing = await self._listing(
+            bucket_id_or_name,
+            cluster_name=cluster_name,
+            bucket_owner=bucket_owner,
+            org_name=org_name,
+            project_name=project_name,
+        )
+        failed = await listing.store.delete([_key(key)])
+        if failed:
+            raise failed[key]
+
+    # Blobs by address
+
+    @streaming
+    async def list_blobs(
+        self, uri: BlobURI, *, recursive: bool = False, limit: int | None = LIST_LIMIT
+    ) -> AsyncGenerator[BucketEntry]:
+        """List what starts with the address: its key part is a prefix, not a folder.
+
+        :param recursive: every key; otherwise keys are folded at the next ``/`` into :class:`BlobCommonPrefix`.
+        :param limit: most entries of both kinds; `None` for all. A warning is logged when the default cuts a listing.
+        """
+        if limit is not None and limit <= 0:
+            raise ConfigurationError(f"limit={limit} lists nothing", remedy="Pass None to list all")
+        listing, prefix = await self._opener.locate(parse_blob_uri(uri))
+        found = listing.entries(prefix, delimiter="" if recursive else "/", limit=None if limit is None else limit + 1)
+        count = 0
+        async with aclosing(found) as entries:
+            async for entry in entries:
+                if count == limit:
+                    if limit == LIST_LIMIT:
+                        log.warning("The listing of %s ends at the default limit of %d; pass limit=", uri, limit)
+                    return
+                count += 1
+                yield entry
+
+    @streaming
+    async def glob_blobs(self, uri: BlobURI) -> AsyncGenerator[BucketEntry]:
+        """Find blobs and folders by a pattern: ``*``, ``?``, ``[a-z]``, ``[!a]`` within a component, ``**`` across.
+
+        The text before the first operator narrows the listing at every level; results stream in the order of the walk.
+
+        :param uri: a `str` is taken raw, so that ``?`` and ``[`` are operators; of a `URL`, ``%3F`` and ``%5B`` are.
+            A backslash takes the next character literally; a ``/`` at the end finds folders only.
+        """
+        readings = parse_blob_pattern(uri)
+        pattern = parse_glob(readings[0].key)
+        listing, _ = await self._opener.locate(readings)
+        async with aclosing(listing.matches(pattern)) as entries:
+            async for entry in entries:
+                yield entry
+
+    async def stat_blob(self, uri: BlobURI) -> BlobObject:
+        """Return what the provider says of the blob at an address: :meth:`head_blob` by URI.
+
+        :raises ResourceNotFound: no such blob.
+        """
+        listing, key = await self._opener.locate(parse_blob_uri(uri))
+        return blob_entry(listing.bucket, await listing.store.head(_key(key)))
+
+    async def blob_is_dir(self, uri: BlobURI) -> bool:
+        """Whether anything lies below the address. One request; the bucket itself is a folder."""
+        listing, key = await self._opener.locate(parse_blob_uri(uri))
+        return await listing.is_dir(key)
+
+    async def blob_rm(
+        self, uri: BlobURI, *, recursive: bool = False, progress: AbstractDeleteProgress | None = None
+    ) -> None:
+        """Remove a blob; with `recursive` the blob of exactly this key and all that lies below it, in batches.
+
+        :raises ResourceNotFound: there is neither a blob nor a folder.
+        :raises IsADirectory: an `IsADirectoryError`: a folder, and not `recursive`; nothing was removed.
+        :raises TransferError: some blobs could not be deleted; the others are gone.
+        """
+        listing, key = await self._opener.locate(parse_blob_uri(uri))
+        await remove_path(listing, key, recursive=recursive, progress=progress)
+
+    async def make_signed_url(self, uri: BlobURI, *, expires_in_seconds: int = 3600) -> URL:
+        """Return a URL with which anybody can GET the blob for a while. Whether the blob exists is not checked.
+
+        :param expires_in_seconds: 1 to 604,800 (seven days).
+        """
+        if not 1 <= expires_in_seconds <= LONGEST_SIGNED_SECONDS:
+            raise ConfigurationError(
+                f"a signed URL cannot live {expires_in_seconds} seconds", remedy=f"Pass 1 to {LONGEST_SIGNED_SECONDS}"
+            )
+        address = parse_blob_uri(uri)[0]
+        bucket = await self._opener.find(Target.at(address))
+        place = await self._platform.place(bucket.cluster_name)
+        return await self._platform.sign(place, bucket, _key(address.key), expires_in_seconds)
+
+    # Transfers
+
+    async def upload_file(
+        self, src: LocalPath, dst: BlobURI, *, update: bool = False, progress: AbstractFileProgress | None = None
+    ) -> TransferReport:
+        """Upload a local file to an address. Atomic: until the end, the address holds what it held.
+
+        :param update: only if the blob is missing, has another size, or is older than the file.
+        :raises SourceChanged: the file changed meanwhile; nothing of it was kept.
+        """
+        return await engine.upload_file(
+            local_path(src),
+            await self._remote(dst),
+            existing=engine.Existing.from_flags(update=update, continue_=False),
+            window=self._window,
+            progress=progress,
+        )
+
+    async def download_file(
+        self,
+        src: BlobURI,
+        dst: LocalPath,
+        *,
+        update: bool = False,
+        continue_: bool = False,
+        progress: AbstractFileProgress | None = None,
+    ) -> TransferReport:
+        """Download a blob to a local file. Atomic: it is verified beside its target, then renamed; mtime is the blob's.
+
+        :param update: only if the file is missing, has another size, or is older than the blob.
+        :param continue_: go on with a file that is the beginning of this blob; anything else is fetched anew.
+        :raises IntegrityError: the bytes are not those that were promised; the old file stays.
+        """
+        return await engine.download_file(
+            await self._remote(src),
+            local_path(dst),
+            existing=engine.Existing.from_flags(update=update, continue_=continue_),
+            window=self._window,
+            progress=progress,
+        )
+
+    async def upload_dir(
+        self,
+        src: LocalPath,
+        dst: BlobURI,
+        *,
+        update: bool = False,
+        filter: Callable[[str], Awaitable[bool]] | None = None,  # noqa: A002 - the reference's name
+        ignore_file_names: AbstractSet[str] = frozenset(),
+        symlinks: str = "inside",
+        progress: AbstractRecursiveFileProgress | None = None,
+    ) -> TransferReport:
+        """Upload what is inside a local folder to below an address. Each file is atomic, the folder is not.
+
+        :param update: only files whose blob is missing, has another size, or is older.
+        :param filter: asked for each path relative to `src`, folders with a ``/`` at their end; `False` skips it.
+        :param ignore_file_names: names of files with ``.gitignore`` rules, valid from their folder downwards.
+        :param symlinks: ``inside`` follows links whose target lies in `src` and fails others, ``follow`` follows all,
+            ``skip`` leaves them out.
+        :raises TransferError: some files failed; the others are uploaded, and `update=True` finishes the rest.
+        """
+        return await engine.upload_dir(
+            local_path(src),
+            await self._remote(dst),
+            existing=engine.Existing.from_flags(update=update, continue_=False),
+            symlinks=engine.Symlinks(symlinks),
+            filter=filter,
+            ignore_file_names=ignore_file_names,
+            window=self._window,
+            progress=progress,
+        )
+
+    async def download_dir(
+        self,
+        src: BlobURI,
+        dst: LocalPath,
+        *,
+        update: bool = False,
+        continue_: bool = False,
+        filter: Callable[[str], Awaitable[bool]] | None = None,  # noqa: A002 - the reference's name
+        progress: AbstractRecursiveFileProgress | None = None,
+    ) -> TransferReport:
+        """Download what lies below an address into a local folder, which is made if missing.
+
+        Each file is atomic and verified; nothing is ever written outside `dst`.
+
+        :param update: only blobs whose file is missing, has another size, or is older.
+        :param continue_: go on with files that are the beginning of their blob.
+        :param filter: asked for each path relative to `src`, folders with a ``/`` at their end; `False` skips it.
+        :raises TransferError: some blobs failed or cannot be local files; the others are there.
+        """
+        return await engine.download_dir(
+            await self._remote(src),
+            local_path(dst),
+            existing=engine.Existing.from_flags(update=update, continue_=continue_),
+            filter=filter,
+            window=self._window,
+            progress=progress,
+        )
+
+    # Persistent credentials
+
+    @streaming
+    async def persistent_credentials_list(
+        self, cluster_name: str | None = None
+    ) -> AsyncGenerator[PersistentBucketCredentials]:
+        """List the caller's persistent credentials, secrets included."""
+        for credentials in await self._platform.persistent_list(await self._platform.place(cluster_name)):
+            yield await self._announced(credentials)
+
+    async def persistent_credentials_create(
+        self,
+        bucket_ids: Iterable[str],
+        *,
+        name: str | None = None,
+        read_only: bool | None = False,
+        cluster_name: str | None = None,
+    ) -> PersistentBucketCredentials:
+        """Create credentials for some buckets that live until they are deleted.
+
+        :param bucket_ids: ids; names and ``blob:`` URIs are looked up.
+        :raises AlreadyExists: the name is taken.
+        """
+        if name is not None:
+            check_name(name, what="credentials")
+        buckets = [await self._bucket(bucket, cluster_name=cluster_name) for bucket in bucket_ids]
+        place = await self._platform.place(cluster_name)
+        return await self._announced(
+            await self._platform.persistent_create(
+                place, [bucket.id for bucket in buckets], name=name, read_only=bool(read_only)
+            )
+        )
+
+    async def persistent_credentials_get(
+        self, credential_id_or_name: str, *, cluster_name: str | None = None
+    ) -> PersistentBucketCredentials:
+        """Return persistent credentials, secrets included."""
+        place = await self._platform.place(cluster_name)
+        return await self._announced(await self._platform.persistent_get(place, credential_id_or_name))
+
+    async def persistent_credentials_rm(self, credential_id_or_name: str, *, cluster_name: str | None = None) -> None:
+        """Delete persistent credentials; whoever uses them is locked out."""
+        await self._platform.persistent_delete(await self._platform.place(cluster_name), credential_id_or_name)
+
+    # Ours
+
+    async def check(self) -> str:
+        """Prove that the token is accepted and may list; return a sentence that says for which place."""
+        place = await self._platform.place()
+        buckets = await self._platform.buckets(place, Target(bucket="").selector)
+        return (
+            f"cluster {place.cluster}, org {place.org or '-'}, project {place.project or '-'}: "
+            f"{len(buckets)} bucket{'' if len(buckets) == 1 else 's'} to read"
+        )
+
+    async def _announced(self, credentials: PersistentBucketCredentials) -> PersistentBucketCredentials:
+        for item in credentials.credentials:
+            await self._opener.announce(item)
+        return credentials
+
+    async def _bucket(self, bucket_id_or_name: str, **selector: str | None) -> Bucket:
+        return await self._opener.find(Target.of(bucket_id_or_name, **selector))
+
+    async def _listing(self, bucket_id_or_name: str, **selector: str | None) -> Listing:
+        return await self._opener.open(await self._bucket(bucket_id_or_name, **selector))
+
+    async def _remote(self, uri: BlobURI) -> engine.Remote:
+        listing, key = await self._opener.locate(parse_blob_uri(uri))
+        return engine.Remote(bucket=listing.bucket, store=listing.store, key=key)
+
+
+def _key(key: str) -> str:
+    if not key:
+        raise InvalidAddress("the key of the blob is empty", remedy="Name the blob behind the bucket")
+    return key

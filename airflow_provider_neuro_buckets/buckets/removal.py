@@ -1,0 +1,112 @@
+"""Removing blobs: one, a folder, a whole bucket; in batches, while the listing runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError, IsADirectory, ResourceNotFound, TransferError
+from airflow_provider_neuro_buckets.buckets.listing import Listing, as_folder
+from airflow_provider_neuro_buckets.buckets.models import BucketEntry
+from airflow_provider_neuro_buckets.buckets.progress import AbstractDeleteProgress, StorageProgressDelete
+from airflow_provider_neuro_buckets.buckets.uri import blob_uri
+
+BATCH = 1000
+BATCHES_IN_FLIGHT = 4
+
+
+class NoDeleteProgress(AbstractDeleteProgress):
+    """Listens to nothing."""
+
+    def delete(self, data: StorageProgressDelete) -> None:
+        """Take no note."""
+
+
+async def remove_path(
+    listing: Listing, path: str, *, recursive: bool, progress: AbstractDeleteProgress | None = None
+) -> int:
+    """Remove the blob at `path`; with `recursive` also all below it. Returns how many blobs went.
+
+    :param path: a key; with a ``/`` at its end only the folder is meant. Empty: the whole bucket.
+    :raises ResourceNotFound: there is neither a blob nor a folder.
+    :raises IsADirectory: a folder, and not `recursive`; a blob of the same name stays as well.
+    :raises TransferError: some blobs could not be deleted; the others are gone.
+    """
+    address = listing.store.address(path)
+    observer = progress or NoDeleteProgress()
+    is_folder = await listing.is_dir(path)
+    if is_folder and not recursive:
+        raise IsADirectory(f"{address} is a folder", remedy="Pass recursive=True to remove it with all below it")
+    removal = _Removal(listing, observer)
+    gone = 0
+    if path and not path.endswith("/") and await _exists(listing, path):
+        gone += await removal.run(_once(listing, path))
+    elif not is_folder:
+        raise ResourceNotFound(f"there is no blob and no folder {address}", remedy="Check the address")
+    if is_folder:
+        async with aclosing(listing.entries(as_folder(path))) as entries:
+            gone += await removal.run(entries)
+        observer.delete(StorageProgressDelete(uri=blob_uri(listing.bucket.uri, path), is_dir=True))
+    return gone
+
+
+async def _exists(listing: Listing, key: str) -> bool:
+    try:
+        await listing.store.head(key)
+    except ResourceNotFound:
+        return False
+    return True
+
+
+async def _once(listing: Listing, key: str) -> AsyncIterator[BucketEntry]:
+    yield BucketEntry(key=key, bucket=listing.bucket)
+
+
+class _Removal:
+    """Deletes entries in batches, a few batches at once."""
+
+    def __init__(self, listing: Listing, observer: AbstractDeleteProgress) -> None:
+        self._listing = listing
+        self._observer = observer
+        self._failures: dict[str, Exception] = {}
+        self._gone = 0
+
+    async def run(self, entries: AsyncIterator[BucketEntry]) -> int:
+        """Delete all entries; return how many went."""
+        slots = asyncio.Semaphore(BATCHES_IN_FLIGHT)
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for batch in _batches(entries):
+                    await slots.acquire()
+                    group.create_task(self._delete(batch)).add_done_callback(lambda _: slots.release())
+        except* BucketsError as errors:
+            raise errors.exceptions[0] from None
+        if self._failures:
+            raise TransferError(
+                f"{len(self._failures)} blobs of {self._listing.bucket.uri} could not be deleted",
+                remedy="See each reason below",
+                failures=self._failures,
+            )
+        return self._gone
+
+    async def _delete(self, batch: list[str]) -> None:
+        failed = await self._listing.store.delete(batch)
+        for key in batch:
+            if key in failed:
+                self._failures[self._listing.store.address(key)] = failed[key]
+            else:
+                self._gone += 1
+                uri = blob_uri(self._listing.bucket.uri, key)
+                self._observer.delete(StorageProgressDelete(uri=uri, is_dir=False))
+
+
+async def _batches(entries: AsyncIterator[BucketEntry]) -> AsyncIterator[list[str]]:
+    batch: list[str] = []
+    async for entry in entries:
+        batch.append(entry.key)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

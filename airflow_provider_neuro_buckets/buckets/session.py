@@ -1,0 +1,80 @@
+"""The HTTP session that the control plane and the stores of one client share, and what its failures mean."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import aiohttp
+
+from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
+from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, Unavailable
+
+CONNECT_SECONDS = 10.0
+
+
+@asynccontextmanager
+async def open_session(config: BucketsConfig) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the session that `config` describes; close it on exit.
+
+    It keeps no cookies, reads no proxy from the environment, decompresses nothing, and limits no request's total time:
+    only silence is limited. How many requests run at once is the business of the caller's own window.
+    """
+    # The pool is never the limit: a request that waits in it would age its signature.
+    connector = aiohttp.TCPConnector(limit=0, ssl=_tls(config), ttl_dns_cache=30)
+    silence = config.timeout_seconds
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_SECONDS, silence), sock_read=silence)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept"),
+    ) as session:
+        yield session
+
+
+def _tls(config: BucketsConfig) -> ssl.SSLContext | bool:
+    if config.verify is True:
+        return True
+    if config.verify is False:
+        raise ConfigurationError(
+            f"{config.name} switches certificate checks off",
+            remedy="Set verify to the path of your own CA bundle instead",
+        )
+    try:
+        return ssl.create_default_context(cafile=config.verify)
+    except (OSError, ssl.SSLError):
+        raise ConfigurationError(
+            f"the CA bundle {config.verify!r} of {config.name} cannot be read", remedy="Set verify to a PEM file"
+        ) from None
+
+
+@contextmanager
+def network_errors(what: str) -> Iterator[None]:
+    """Turn what the network raises into our errors; their text never holds a header or a query.
+
+    :param what: the attempt and its address, such as ``cannot list buckets at https://…``.
+    """
+    try:
+        yield
+    except aiohttp.ClientConnectorCertificateError:
+        raise ConfigurationError(
+            f"{what}: its TLS certificate is not trusted",
+            remedy="Set verify of the connection to the CA bundle of the platform",
+        ) from None
+    except aiohttp.ClientSSLError:
+        raise ConfigurationError(f"{what}: the TLS handshake fails", remedy="Check the address and its port") from None
+    except aiohttp.ClientConnectorError as error:
+        reason = error.os_error.strerror or type(error.os_error).__name__
+        raise Unavailable(
+            f"{what}: no connection ({reason})", remedy="Check the address, and that the service is running"
+        ) from None
+    except aiohttp.InvalidURL:
+        raise ConfigurationError(f"{what}: not an address", remedy="Check the address of the connection") from None
+    except TimeoutError:
+        raise Unavailable(f"{what}: no answer in time", remedy="Try again later") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise Unavailable(f"{what}: the connection broke ({type(error).__name__})", remedy="Try again later") from None
