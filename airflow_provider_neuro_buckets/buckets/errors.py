@@ -10,6 +10,8 @@
     ├── ResourceNotFound          FileNotFoundError   bucket, blob or credentials do not exist
     ├── AlreadyExists             FileExistsError     the name is taken
     ├── BucketNotEmpty            OSError             a bucket that holds blobs is not deleted
+    ├── IsADirectory              IsADirectoryError   a folder where a blob or file was needed
+    ├── NotADirectory             NotADirectoryError  a file where a folder was needed
     ├── BadRequest                ValueError          the service refuses what was sent
     ├── Conflict                  RuntimeError        the blob changed while it was read
     ├── IntegrityError            OSError             the bytes are not the bytes that were promised

@@ -127,17 +127,12 @@ def local_path(path: URL | str | os.PathLike[str]) -> Path:
     """
     if isinstance(path, os.PathLike):
         return Path(path)
-    text = str(path)
-    if isinstance(path, str) and not text.startswith("file:"):
-        if re.match(r"[a-z][a-z0-9+.-]*:", text):
-            raise InvalidAddress(f"{text!r} is not a local path", remedy="Write a path or a file: URL")
-        return Path(text)
-    rest = text.removeprefix("file:")
-    if rest == text or "?" in rest or "#" in rest or (rest.startswith("//") and not rest.startswith("///")):
-        raise InvalidAddress(
-            f"{text!r} is not a local path", remedy="Write a path or a file: URL without host, ? and #"
-        )
-    return Path(_decode(rest.removeprefix("//"), repr(text)))
+    if isinstance(path, str) and not re.match(r"[a-z][a-z0-9+.-]*:", path):
+        return Path(path)
+    url = URL(path)
+    if url.scheme != "file" or url.raw_host or url.raw_query_string or url.raw_fragment:
+        raise InvalidAddress(f"{str(path)!r} is not a local path", remedy="Write a path, or a file: URL without host")
+    return Path(_decode(url.raw_path, repr(str(path))))
 
 
 def quote_key(key: str) -> str:

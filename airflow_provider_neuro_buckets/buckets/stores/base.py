@@ -19,7 +19,7 @@ Bytes = bytes | bytearray | memoryview
 
 
 class Capability(StrEnum):
-    """What not every provider can do. Tests that need one are skipped, by its name, where a store does not declare it."""
+    """What not every provider can do. A test that needs one is skipped, by name, where a store does not declare it."""
 
     CREATED_AT = "created_at"
     EMPTY_SEGMENTS = "empty_segments"
