@@ -35,12 +35,10 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     error_for,
 )
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials, PersistentBucketCredentials
-from airflow_provider_neuro_buckets.buckets.retry import CONTROL_PLANE, RetryPolicy, attempt
+from airflow_provider_neuro_buckets.buckets.retry import CONTROL_PLANE, ONCE, RetryPolicy, attempt
 from airflow_provider_neuro_buckets.buckets.session import network_errors
 
 LARGEST_ANSWER = 8 * 1024 * 1024
-ONCE = RetryPolicy(attempts=1)
-"""For a POST that makes something: sent again after a lost answer, it would make two."""
 
 _MISSING = re.compile(r"(not found|doesn't exist)", re.IGNORECASE)
 _TAKEN = re.compile(r"already exists", re.IGNORECASE)

@@ -1,0 +1,225 @@
+"""The direct lane: plain HTTP requests to one bucket, signed by the provider's own signer.
+
+Every status, length, range and redirect is checked here or by the store above, every key can be expressed, and nothing
+is parsed that nobody asked for. A redirect is never followed: it would carry the signature elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import aiohttp
+from aiohttp import payload
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL
+
+from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
+from airflow_provider_neuro_buckets.buckets.errors import (
+    AuthenticationError,
+    BucketsError,
+    InvalidAnswer,
+    Unavailable,
+    error_for,
+)
+from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
+from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy, attempt
+from airflow_provider_neuro_buckets.buckets.session import network_errors
+from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
+
+LARGEST_ERROR = 64 * 1024
+_WRITE_AT_ONCE = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request to a bucket.
+
+    :ivar what: the attempt and its address, for errors: ``cannot read blob:bkt/key``.
+    :ivar path: below the bucket, percent-encoded as it goes on the wire, without a leading ``/``; empty for the bucket.
+    :ivar query: percent-encoded, without ``?``.
+    """
+
+    what: str
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Bytes | None = None
+
+
+class Signer(Protocol):
+    """What a provider does to a request before it is sent."""
+
+    def sign(self, credentials: BucketCredentials, request: Request) -> tuple[str, dict[str, str]]:
+        """Return the URL, encoded, and the headers with which the request is sent."""
+        ...
+
+    def error_code(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, str]:
+        """Return the provider's code and message in the body of a refusal; empty where there is none."""
+        ...
+
+    def is_expired(self, status: int, code: str, method: str) -> bool:
+        """Whether a refusal may mean that the credentials have ended."""
+        ...
+
+
+class BufferPayload(payload.Payload):
+    """Bytes already in memory, handed to the socket in slices so that a large one does not stall the event loop."""
+
+    _value: memoryview
+
+    def __init__(self, body: Bytes) -> None:
+        super().__init__(memoryview(body), headers={}, content_type="application/octet-stream")
+        self._size = self._value.nbytes
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the bytes as text, as aiohttp asks of a payload."""
+        return bytes(self._value).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write all bytes."""
+        for at in range(0, self._value.nbytes, _WRITE_AT_ONCE):
+            await writer.write(self._value[at : at + _WRITE_AT_ONCE])
+
+
+class DirectLane:
+    """Sends requests to one bucket. Holds no connection: `http` belongs to whoever opened it."""
+
+    def __init__(
+        self, *, http: aiohttp.ClientSession, credentials: CredentialSource, signer: Signer, retry: RetryPolicy
+    ) -> None:
+        self._http = http
+        self._credentials = credentials
+        self._signer = signer
+        self._retry = retry
+
+    async def retrying(self, call: Callable[[], Awaitable[Any]], what: str) -> Any:
+        """Await `call()` under the policy of the lane."""
+        return await attempt(call, what=what, policy=self._retry)
+
+    async def fetch(self, request: Request, *, largest: int) -> tuple[aiohttp.ClientResponse, bytes]:
+        """Send a request, with retries, and return the answer with its whole body.
+
+        :param largest: an answer with more bytes is an error.
+        """
+
+        async def once() -> tuple[aiohttp.ClientResponse, bytes]:
+            response = await self._send(request)
+            try:
+                return response, await read_capped(response, largest, request.what)
+            finally:
+                response.release()
+
+        answer: tuple[aiohttp.ClientResponse, bytes] = await self.retrying(once, request.what)
+        return answer
+
+    @asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request, with retries, and give its answer while the body is still on the way.
+
+        Leaving the block before the body has ended drops the connection.
+        """
+        response: aiohttp.ClientResponse = await self.retrying(lambda: self._send(request), request.what)
+        try:
+            yield response
+        finally:
+            response.release() if response.content.is_eof() else response.close()
+
+    async def _send(self, request: Request) -> aiohttp.ClientResponse:
+        """Send a request; once more with renewed credentials when they have ended."""
+        credentials = await self._credentials.current()
+        response = await self._once(request, credentials)
+        if _is_success(response):
+            return response
+        error, expired = await self._refusal(request, response)
+        if not expired:
+            raise error
+        renewed = await self._credentials.renew(credentials)
+        response = await self._once(request, renewed)
+        if _is_success(response):
+            return response
+        raise (await self._refusal(request, response))[0]
+
+    async def _once(self, request: Request, credentials: BucketCredentials) -> aiohttp.ClientResponse:
+        url, headers = self._signer.sign(credentials, request)
+        body = None if request.body is None else BufferPayload(request.body)
+        with network_errors(request.what):
+            return await self._http.request(
+                request.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
+            )
+
+    async def _refusal(self, request: Request, response: aiohttp.ClientResponse) -> tuple[BucketsError, bool]:
+        """Return the error for a refusal, and whether it may mean ended credentials."""
+        try:
+            body = await read_capped(response, LARGEST_ERROR, request.what)
+        except (InvalidAnswer, Unavailable):
+            body = b""
+        finally:
+            response.close()
+        if response.status in range(300, 400):
+            redirect = InvalidAnswer(
+                f"{request.what}: the storage redirects elsewhere", remedy="Check the endpoint and region of the bucket"
+            )
+            return redirect, False
+        code, message = self._signer.error_code(body, response.headers)
+        delay = response.headers.get("Retry-After", "")
+        error = error_for(
+            response.status,
+            what=request.what,
+            code=code,
+            detail=message[:200],
+            retry_after=float(delay) if delay.isdigit() else None,
+        )
+        expired = self._signer.is_expired(response.status, code, request.method)
+        if expired and not isinstance(error, AuthenticationError):
+            error = AuthenticationError(error.problem, remedy=error.remedy)
+        return error, expired
+
+
+def _is_success(response: aiohttp.ClientResponse) -> bool:
+    return response.status in range(200, 300)
+
+
+async def read_capped(response: aiohttp.ClientResponse, largest: int, what: str) -> bytes:
+    """Read a body to its end.
+
+    :raises InvalidAnswer: it has more than `largest` bytes.
+    :raises Unavailable: it breaks off.
+    """
+    parts: list[bytes] = []
+    size = 0
+    with network_errors(what):
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > largest:
+                response.close()
+                raise InvalidAnswer(f"{what}: the answer has more than {largest} bytes")
+            parts.append(chunk)
+    return b"".join(parts)
+
+
+async def chunks_of(response: aiohttp.ClientResponse, *, expected: int, what: str) -> AsyncIterator[bytes]:
+    """Yield a body as it arrives.
+
+    :raises Unavailable: it ends before `expected` bytes, or the connection breaks.
+    :raises InvalidAnswer: it goes on beyond them.
+    """
+    received = 0
+    with network_errors(what):
+        async for chunk in response.content.iter_any():
+            received += len(chunk)
+            if received > expected:
+                raise InvalidAnswer(f"{what}: more than the {expected} bytes that were asked for")
+            yield chunk
+    if received < expected:
+        raise Unavailable(f"{what}: the answer ended after {received} of {expected} bytes", remedy="Try again")
+
+
+async def in_thread_if_large(work: Callable[[Bytes], Any], body: Bytes) -> Any:
+    """Do CPU work on a body: on the spot while small, in a thread once it would stall the event loop."""
+    size = body.nbytes if isinstance(body, memoryview) else len(body)
+    return work(body) if size <= _WRITE_AT_ONCE else await asyncio.to_thread(work, body)

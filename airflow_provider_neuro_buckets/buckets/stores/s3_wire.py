@@ -1,0 +1,279 @@
+"""What S3 says on the wire: signatures, keys in paths, and XML. Pure: no I/O.
+
+XML is read with expat, which refuses doctypes and entities here; a page of 1,000 keys costs a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from urllib.parse import quote, unquote
+from xml.parsers import expat
+from xml.sax.saxutils import escape
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
+from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
+from airflow_provider_neuro_buckets.buckets.stores.direct import Request
+
+UNSIGNED = "UNSIGNED-PAYLOAD"
+_EXPIRED = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidToken",
+        "TokenRefreshRequired",
+        "RequestExpired",
+        "InvalidAccessKeyId",
+    }
+)
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_DEPTH = 16
+
+
+def encode_key(key: str) -> str:
+    """Percent-encode a key for a path, as S3 signs it."""
+    return quote(key, safe="-_.~/")
+
+
+class _UnsignedBody(S3SigV4Auth):
+    """S3's signature without a hash of the body: the body is bound by the signed ``Content-MD5`` instead."""
+
+    def payload(self, request: AWSRequest) -> str:  # noqa: ARG002 - botocore's signature
+        return UNSIGNED
+
+
+class S3Signer:
+    """Signs requests to one bucket with whatever credentials are current."""
+
+    def __init__(self) -> None:
+        self._for: BucketCredentials | None = None
+        self._auth: _UnsignedBody | None = None
+        self._base = ""
+
+    def sign(self, credentials: BucketCredentials, request: Request) -> tuple[str, dict[str, str]]:
+        """Return URL and headers of a signed request."""
+        if credentials is not self._for or self._auth is None:
+            self._use(credentials)
+        assert self._auth is not None
+        url = self._base + request.path + ("?" + request.query if request.query else "")
+        signed = AWSRequest(method=request.method, url=url, headers=dict(request.headers))
+        self._auth.add_auth(signed)
+        return url, dict(signed.headers.items())
+
+    def _use(self, credentials: BucketCredentials) -> None:
+        keys = credentials.credentials
+        secrets = Credentials(
+            needed(keys, "access_key_id"), needed(keys, "secret_access_key"), keys.get("session_token")
+        )
+        self._auth = _UnsignedBody(secrets, "s3", region(keys))
+        self._base = bucket_url(keys)
+        self._for = credentials
+
+    def error_code(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, str]:  # noqa: ARG002 - Signer's signature
+        """Return the code and the message of an ``<Error>`` document."""
+        fields: dict[str, str] = {}
+        try:
+            parse_xml(body, lambda path, text: fields.setdefault(path[-1], text) if len(path) == 2 else None)  # noqa: PLR2004 - Error/Code
+        except InvalidAnswer:
+            return "", ""
+        return fields.get("Code", ""), fields.get("Message", "")
+
+    def is_expired(self, status: int, code: str, method: str) -> bool:
+        """Whether the credentials may have ended. The answer to a HEAD has no body: there a 400 is how S3 says so."""
+        return code in _EXPIRED or (method == "HEAD" and status == HTTPStatus.BAD_REQUEST)
+
+
+def needed(keys: Mapping[str, str], name: str) -> str:
+    """Return one of the provider's keys.
+
+    :raises InvalidAnswer: the platform did not send it.
+    """
+    if not keys.get(name):
+        raise InvalidAnswer(f"the credentials of the bucket have no {name}", remedy="Check how the bucket was imported")
+    return keys[name]
+
+
+def region(keys: Mapping[str, str]) -> str:
+    """Return the region to sign for; the clones of S3 take any."""
+    return keys.get("region_name") or "us-east-1"
+
+
+def endpoint(keys: Mapping[str, str]) -> str:
+    """Return the address of the service; AWS's own when the credentials name none."""
+    return (keys.get("endpoint_url") or f"https://s3.{region(keys)}.amazonaws.com").rstrip("/")
+
+
+def is_aws(keys: Mapping[str, str]) -> bool:
+    """Whether the endpoint is Amazon's."""
+    return endpoint(keys).partition("://")[2].partition("/")[0].endswith(".amazonaws.com")
+
+
+def bucket_url(keys: Mapping[str, str]) -> str:
+    """Return the base of all URLs of the bucket, with a ``/`` at its end.
+
+    On AWS the bucket is part of the host name unless it has a dot, which its certificate would not cover.
+    """
+    base, bucket = endpoint(keys), needed(keys, "bucket_name")
+    if is_aws(keys) and "." not in bucket:
+        scheme, _, host = base.partition("://")
+        return f"{scheme}://{bucket}.{host}/"
+    return f"{base}/{quote(bucket, safe='-_.~')}/"
+
+
+def md5_header(digest: bytes) -> str:
+    """Return the value of ``Content-MD5``."""
+    return b64encode(digest).decode()
+
+
+def md5_of_etag(etag: str | None) -> str | None:
+    """Return the MD5 in an ETag, where it is one: 32 hex digits, a single part."""
+    return etag if etag is not None and _MD5.fullmatch(etag) else None
+
+
+def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta:
+    """Return what the headers of a HEAD or GET say."""
+    etag = headers.get("ETag", "").strip('"') or None
+    modified = headers.get("Last-Modified")
+    encrypted = headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+    return BlobMeta(
+        key=key,
+        size=size,
+        etag=etag,
+        modified_at=parsedate_to_datetime(modified) if modified else None,
+        md5=None if encrypted else md5_of_etag(etag),
+    )
+
+
+def parse_xml(body: bytes, on_text: Callable[[Sequence[str], str], object]) -> str:
+    """Read an XML document; call `on_text(path of names, text)` at each end tag. Returns the name of the root.
+
+    :raises InvalidAnswer: not XML, too deep, or with a doctype or an entity declaration.
+    """
+    path: list[str] = []
+    texts: list[list[str]] = []
+    root = ""
+
+    def start(name: str, _attributes: Mapping[str, str]) -> None:
+        nonlocal root
+        name = name.rpartition(":")[2]
+        root = root or name
+        path.append(name)
+        texts.append([])
+        if len(path) > _DEPTH:
+            raise InvalidAnswer(f"an XML answer is nested deeper than {_DEPTH}")
+
+    def end(_name: str) -> None:
+        on_text(path, "".join(texts.pop()))
+        path.pop()
+
+    def refuse(*_: object) -> None:
+        raise InvalidAnswer("an XML answer declares a doctype or an entity")
+
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = lambda text: texts[-1].append(text) if texts else None
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    try:
+        parser.Parse(body, True)  # noqa: FBT003 - expat's signature: this is all of it
+    except expat.ExpatError:
+        raise InvalidAnswer("an answer is not XML") from None
+    return root
+
+
+def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
+    """Read a page of ListObjectsV2 with ``encoding-type=url``. Returns the page and the token of the next one.
+
+    :param where: the address that was listed, for errors.
+    :raises InvalidAnswer: not a listing, or one without what it needs; nothing is concluded from it.
+    """
+    blobs: list[BlobMeta] = []
+    prefixes: list[str] = []
+    fields: dict[str, str] = {}
+    item: dict[str, str] = {}
+
+    def on_text(path: Sequence[str], text: str) -> None:
+        match path:
+            case [_, "Contents", name]:
+                item[name] = text
+            case [_, "Contents"]:
+                blobs.append(_listed(item, where))
+                item.clear()
+            case [_, "CommonPrefixes", "Prefix"]:
+                prefixes.append(unquote(text))
+            case [_, name]:
+                fields[name] = text
+
+    root = parse_xml(body, on_text)
+    if root != "ListBucketResult":
+        raise InvalidAnswer(
+            f"the listing of {where} is not a listing but <{root}>", remedy="Check the endpoint of the bucket"
+        )
+    if fields.get("IsTruncated") != "true":
+        return Page(blobs=blobs, prefixes=prefixes), None
+    token = fields.get("NextContinuationToken")
+    if not token:
+        raise InvalidAnswer(f"the listing of {where} goes on, but does not say where")
+    return Page(blobs=blobs, prefixes=prefixes), token
+
+
+def _listed(item: Mapping[str, str], where: str) -> BlobMeta:
+    key = unquote(item.get("Key", ""))
+    size = item.get("Size", "")
+    if not key or not size.isdecimal():
+        raise InvalidAnswer(f"the listing of {where} has the key {key!r} with the size {size!r}")
+    etag = item.get("ETag", "").strip('"') or None
+    return BlobMeta(
+        key=key, size=int(size), etag=etag, modified_at=_time(item.get("LastModified")), md5=md5_of_etag(etag)
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def deletion(keys: Sequence[str]) -> bytes:
+    """Return the body of a DeleteObjects request that reports failures only."""
+    items = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
+    return f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>{items}</Delete>'.encode()
+
+
+def fits_xml(key: str) -> bool:
+    """Whether XML 1.0 can hold the key: most control characters cannot be written, and a carriage return is lost."""
+    return not re.search("[\x00-\x08\x0b-\x1f\ufffe\uffff]|[\ud800-\udfff]", key) and "\n" not in key
+
+
+def parse_deletion(body: bytes, where: str) -> list[tuple[str, str, str]]:
+    """Return (key, code, message) of each failure in the answer to DeleteObjects.
+
+    :raises InvalidAnswer: not such an answer.
+    """
+    failures: list[tuple[str, str, str]] = []
+    item: dict[str, str] = {}
+
+    def on_text(path: Sequence[str], text: str) -> None:
+        match path:
+            case [_, "Error", name]:
+                item[name] = text
+            case [_, "Error"]:
+                failures.append((item.get("Key", ""), item.get("Code", ""), item.get("Message", "")))
+                item.clear()
+
+    root = parse_xml(body, on_text)
+    if root != "DeleteResult":
+        raise InvalidAnswer(f"the answer to a deletion in {where} is not one but <{root}>")
+    return failures
