@@ -11,7 +11,6 @@ from os import PathLike
 from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
-from airflow_provider_neuro_buckets.buckets.content import Content, put_content, read_content
 from airflow_provider_neuro_buckets.buckets.errors import BucketNotEmpty, ConfigurationError, InvalidAddress
 from airflow_provider_neuro_buckets.buckets.glob import parse_glob
 from airflow_provider_neuro_buckets.buckets.listing import Listing, blob_entry
@@ -36,6 +35,7 @@ from airflow_provider_neuro_buckets.buckets.removal import remove_path
 from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stream import streaming
 from airflow_provider_neuro_buckets.buckets.transfer import engine
+from airflow_provider_neuro_buckets.buckets.transfer.content import Content, put_content, read_content
 from airflow_provider_neuro_buckets.buckets.uri import (
     check_name,
     local_path,
@@ -517,7 +517,7 @@ class Buckets:
             local_path(src),
             await self._remote(dst),
             existing=engine.Existing.from_flags(update=update, continue_=False),
-            symlinks=engine.Symlinks(symlinks),
+            symlinks=engine.Symlinks.named(symlinks),
             filter=filter,
             ignore_file_names=ignore_file_names,
             window=self._window,
@@ -620,7 +620,7 @@ class Buckets:
 
     async def _remote(self, uri: BlobURI) -> engine.Remote:
         listing, key = await self._opener.locate(parse_blob_uri(uri))
-        return engine.Remote(bucket=listing.bucket, store=listing.store, key=key)
+        return engine.Remote(listing, key)
 
 
 def _key(key: str) -> str:

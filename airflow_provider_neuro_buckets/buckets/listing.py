@@ -73,6 +73,13 @@ class Listing:
         if not count:
             yield BucketUsage(total_bytes=0, object_count=0)
 
+    async def metas(self, prefix: str) -> AsyncGenerator[BlobMeta]:
+        """Yield what the provider says of each key that starts with `prefix`."""
+        async with aclosing(self._pages(prefix, delimiter="")) as pages:
+            async for page in pages:
+                for meta in page.blobs:
+                    yield meta
+
     async def is_dir(self, path: str) -> bool:
         """Whether a key starts with ``path/``; the bucket itself always is a folder. One request."""
         folder = as_folder(path)

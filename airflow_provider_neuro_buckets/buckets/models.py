@@ -149,6 +149,7 @@ class TransferReport:
 
     :ivar files: files moved.
     :ivar bytes: their bytes.
+    :ivar unchanged: files that were up to date already.
     :ivar skipped: paths or addresses left alone, with the reason.
     :ivar failed: paths or addresses that failed, with the reason.
     :ivar seconds: wall time.
@@ -157,6 +158,7 @@ class TransferReport:
     files: int
     bytes: int
     seconds: float
+    unchanged: int = 0
     skipped: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
 

@@ -135,6 +135,11 @@ def local_path(path: URL | str | os.PathLike[str]) -> Path:
     return Path(_decode(url.raw_path, repr(str(path))))
 
 
+def file_url(path: Path) -> URL:
+    """Return the ``file:`` URL of a local path, which is made absolute."""
+    return URL.build(scheme="file", path=str(path.absolute()))
+
+
 def quote_key(key: str) -> str:
     """Percent-encode a key so that `parse_blob_uri` reads the same key back, dots-only segments included."""
     quoted = quote(key, safe=_SAFE_IN_KEY)

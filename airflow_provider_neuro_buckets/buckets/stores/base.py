@@ -108,6 +108,11 @@ class BlobStore(Protocol):
     capabilities: frozenset[Capability]
     limits: PartLimits
 
+    @property
+    def skew(self) -> float:
+        """Local clock minus the server's in seconds, as its last dated answer showed; 0 before the first."""
+        ...
+
     def address(self, key: str) -> str:
         """Return the address of a key for people and logs: its ``blob:`` URI."""
         ...

@@ -7,9 +7,11 @@ is parsed that nobody asked for. A redirect is never followed: it would carry th
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import aiohttp
@@ -32,6 +34,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
 
 LARGEST_ERROR = 64 * 1024
 _WRITE_AT_ONCE = 256 * 1024
+_CLOCKS_AGREE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,12 @@ class DirectLane:
         self._credentials = credentials
         self._signer = signer
         self._retry = retry
+        self._skew: tuple[float, float] | None = None
+
+    @property
+    def skew(self) -> float:
+        """Local clock minus the server's in seconds; 0 before the first answer. Good to a second."""
+        return self._skew[1] if self._skew else 0.0
 
     async def retrying(self, call: Callable[[], Awaitable[Any]], what: str) -> Any:
         """Await `call()` under the policy of the lane."""
@@ -148,9 +157,18 @@ class DirectLane:
         url, headers = self._signer.sign(credentials, request)
         body = None if request.body is None else BufferPayload(request.body)
         with network_errors(request.what):
-            return await self._http.request(
+            response = await self._http.request(
                 request.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
             )
+        self._compare_clocks(response)
+        return response
+
+    def _compare_clocks(self, response: aiohttp.ClientResponse) -> None:
+        """Take note of the server's ``Date``, now and then."""
+        now = time.time()
+        if self._skew is None or now - self._skew[0] > _CLOCKS_AGREE_SECONDS:
+            with suppress(KeyError, ValueError):
+                self._skew = (now, now - parsedate_to_datetime(response.headers["Date"]).timestamp())
 
     async def _refusal(self, request: Request, response: aiohttp.ClientResponse) -> tuple[BucketsError, bool]:
         """Return the error for a refusal, and whether it may mean ended credentials."""

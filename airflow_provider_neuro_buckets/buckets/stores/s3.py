@@ -98,6 +98,11 @@ class S3Store:
         self._sdk = S3Sdk(credentials)
         self.capabilities = CAPABILITIES.get(BucketProvider(bucket.provider), _EVERYWHERE)
 
+    @property
+    def skew(self) -> float:
+        """Local clock minus the server's, in seconds."""
+        return self._lane.skew
+
     def address(self, key: str) -> str:
         """Return the ``blob:`` URI of a key."""
         return str(blob_uri(self._bucket.uri, key))

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable
 
-from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, IntegrityError, TransientError
+from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, Conflict, IntegrityError, TransientError
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Bytes, MultipartUpload
 
 Content = Bytes | AsyncIterable[bytes]
@@ -82,7 +82,7 @@ async def read_content(store: BlobStore, key: str, *, offset: int = 0) -> AsyncG
             f"{store.address(key)} has {meta.size} bytes, offset {offset} is outside", remedy="Pass 0 <= offset <= size"
         )
     digest = hashlib.md5(usedforsecurity=False) if meta.md5 and offset == 0 else None
-    async for chunk in _resumed(store, meta, offset):
+    async for chunk in read_resumed(store, meta, offset, meta.size):
         if digest is not None:
             digest.update(chunk)
         yield chunk
@@ -90,18 +90,25 @@ async def read_content(store: BlobStore, key: str, *, offset: int = 0) -> AsyncG
         raise IntegrityError(f"the bytes read from {store.address(key)} do not have its MD5", remedy="Read it again")
 
 
-async def _resumed(store: BlobStore, meta: BlobMeta, position: int) -> AsyncGenerator[bytes, None]:
+async def read_resumed(store: BlobStore, meta: BlobMeta, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+    """Yield the bytes ``[start, stop)`` of one version of a blob, going on where a connection broke.
+
+    :raises Conflict: the blob is no longer the version of `meta`.
+    :raises TransientError: it broke several times without a byte in between.
+    """
     fruitless = 0
-    while position < meta.size:
-        span = ByteRange(position, meta.size) if position else None
-        begun = position
+    while start < stop:
+        span = None if (start, stop) == (0, meta.size) else ByteRange(start, stop)
+        begun = start
         try:
             async with store.read(meta.key, span=span, etag=meta.etag) as body:
+                if body.meta.size != meta.size:
+                    raise Conflict(f"{store.address(meta.key)} has another size now", remedy="Try again")
                 async for chunk in body.chunks():
-                    position += len(chunk)
+                    start += len(chunk)
                     yield chunk
         except TransientError:
-            fruitless = fruitless + 1 if position == begun else 0
+            fruitless = fruitless + 1 if start == begun else 0
             if fruitless > RESUMES_WITHOUT_PROGRESS:
                 raise
             await asyncio.sleep(0.2 * 2**fruitless)

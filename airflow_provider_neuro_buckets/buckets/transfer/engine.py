@@ -1,0 +1,194 @@
+"""The four transfers, as `client.py` calls them: check the two ends, then let the plan be done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from yarl import URL
+
+from airflow_provider_neuro_buckets.buckets.errors import IsADirectory, NotADirectory, ResourceNotFound
+from airflow_provider_neuro_buckets.buckets.listing import Listing, as_folder
+from airflow_provider_neuro_buckets.buckets.models import TransferReport
+from airflow_provider_neuro_buckets.buckets.progress import AbstractFileProgress, AbstractRecursiveFileProgress
+from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
+from airflow_provider_neuro_buckets.buckets.transfer.download import Download, Wanted
+from airflow_provider_neuro_buckets.buckets.transfer.local import Destination
+from airflow_provider_neuro_buckets.buckets.transfer.plan import Existing, Symlinks
+from airflow_provider_neuro_buckets.buckets.transfer.reporting import FileReporter, FolderReporter, Reporter
+from airflow_provider_neuro_buckets.buckets.transfer.upload import Upload
+from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep, LocalFile, Walk
+from airflow_provider_neuro_buckets.buckets.transfer.window import Window
+from airflow_provider_neuro_buckets.buckets.uri import blob_uri, file_url
+
+__all__ = [
+    "Existing",
+    "Remote",
+    "Symlinks",
+    "Window",
+    "download_dir",
+    "download_file",
+    "upload_dir",
+    "upload_file",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A place in a bucket: a blob, or the folder of that name; an empty key is the bucket itself."""
+
+    listing: Listing
+    key: str
+
+    def address(self) -> str:
+        """Return its ``blob:`` URI."""
+        return self.listing.store.address(self.key)
+
+    def url(self, key: str) -> URL:
+        """Return the address of a key in the same bucket."""
+        return blob_uri(self.listing.bucket.uri, key)
+
+
+async def upload_file(
+    src: Path, dst: Remote, *, existing: Existing, window: Window, progress: AbstractFileProgress | None
+) -> TransferReport:
+    """Upload one file to exactly the key of `dst`.
+
+    :raises IsADirectory: `src` is a folder, or `dst` is: its key is empty, ends with ``/``, or has blobs below it.
+    """
+    status = await _local_status(src)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectory(f"{src} is a folder", remedy="Upload it with upload_dir")
+    if dst.key.endswith("/") or await dst.listing.is_dir(dst.key):
+        raise IsADirectory(f"{dst.address()} is a folder", remedy="Name the blob behind it")
+    local = file_url(src)
+    upload = Upload(
+        root=src,
+        prefix=dst.key,
+        store=dst.listing.store,
+        existing=existing,
+        window=window,
+        reporter=FileReporter(progress, lambda _: (local, dst.url(dst.key))) if progress else Reporter(),
+    )
+    file = LocalFile("", status.st_size, status.st_mtime)
+    if existing.skips_current and upload.is_current(file, await _there(dst)):
+        upload.outcome.unchanged += 1
+    else:
+        await upload.file(file)
+    return upload.outcome.report()
+
+
+async def _there(remote: Remote) -> tuple[int, datetime | None] | None:
+    try:
+        meta = await remote.listing.store.head(remote.key)
+    except ResourceNotFound:
+        return None
+    return meta.size, meta.modified_at
+
+
+async def upload_dir(
+    src: Path,
+    dst: Remote,
+    *,
+    existing: Existing,
+    symlinks: Symlinks,
+    filter: Keep | None,  # noqa: A002 - the reference's name
+    ignore_file_names: AbstractSet[str],
+    window: Window,
+    progress: AbstractRecursiveFileProgress | None,
+) -> TransferReport:
+    """Upload what is inside a folder to below the key of `dst`."""
+    if not stat.S_ISDIR((await _local_status(src)).st_mode):
+        raise NotADirectory(f"{src} is not a folder", remedy="Upload a file with upload_file")
+    prefix = as_folder(dst.key)
+
+    def addresses(relative: str) -> tuple[URL, URL]:
+        return file_url(src / relative), dst.url(prefix + relative)
+
+    upload = Upload(
+        root=src,
+        prefix=prefix,
+        store=dst.listing.store,
+        existing=existing,
+        window=window,
+        reporter=FolderReporter(progress, addresses) if progress else Reporter(),
+    )
+    walk = Walk(root=src, symlinks=symlinks, keep=filter, ignore_file_names=ignore_file_names)
+    await upload.run(walk, dst.listing)
+    return upload.outcome.conclude(f"upload of {src} to {dst.address()}")
+
+
+async def download_file(
+    src: Remote, dst: Path, *, existing: Existing, window: Window, progress: AbstractFileProgress | None
+) -> TransferReport:
+    """Download one blob to exactly the path `dst`, whose folder must exist.
+
+    :raises IsADirectory: `dst` is a folder.
+    """
+    if await asyncio.to_thread(dst.is_dir):
+        raise IsADirectory(f"{dst} is a folder", remedy="Name the file in it")
+    if not await asyncio.to_thread(dst.parent.is_dir):
+        raise ResourceNotFound(f"there is no folder {dst.parent}", remedy="Make it first")
+    meta = await src.listing.store.head(src.key)
+    local = file_url(dst)
+    destination = await in_thread(lambda: Destination(dst.parent))
+    with destination:
+        download = Download(
+            prefix=src.key,
+            store=src.listing.store,
+            destination=destination,
+            existing=existing,
+            window=window,
+            reporter=FileReporter(progress, lambda _: (src.url(src.key), local)) if progress else Reporter(),
+        )
+        await download.blob(Wanted(meta, (dst.name,), ""))
+    return download.outcome.report()
+
+
+async def download_dir(
+    src: Remote,
+    dst: Path,
+    *,
+    existing: Existing,
+    filter: Keep | None,  # noqa: A002 - the reference's name
+    window: Window,
+    progress: AbstractRecursiveFileProgress | None,
+) -> TransferReport:
+    """Download what lies below the key of `src` into a folder.
+
+    :raises ResourceNotFound: nothing lies there.
+    """
+    if not await src.listing.is_dir(src.key):
+        raise ResourceNotFound(f"there is no folder {src.address()}", remedy="Check the address")
+    if await asyncio.to_thread(os.path.lexists, dst) and not await asyncio.to_thread(dst.is_dir):
+        raise NotADirectory(f"{dst} is not a folder", remedy="Choose another destination")
+    prefix = as_folder(src.key)
+
+    def addresses(relative: str) -> tuple[URL, URL]:
+        return src.url(prefix + relative), file_url(dst / relative)
+
+    destination = await in_thread(lambda: Destination(dst))
+    with destination:
+        download = Download(
+            prefix=prefix,
+            store=src.listing.store,
+            destination=destination,
+            existing=existing,
+            window=window,
+            keep=filter,
+            reporter=FolderReporter(progress, addresses) if progress else Reporter(),
+        )
+        await download.run(src.listing)
+    return download.outcome.conclude(f"download of {src.address()} to {dst}")
+
+
+async def _local_status(path: Path) -> os.stat_result:
+    try:
+        return await asyncio.to_thread(os.stat, path)
+    except FileNotFoundError:
+        raise ResourceNotFound(f"there is no local file or folder {path}", remedy="Check the path") from None

@@ -1,0 +1,68 @@
+"""How much may be in flight at once: requests and bytes, for all transfers of one client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Window:
+    """Bounds the requests and the bytes of blobs in memory. First come, first served; slots always come back.
+
+    :param max_concurrency: requests at once.
+    :param max_buffer_bytes: bytes at once; something larger passes alone.
+    """
+
+    def __init__(self, *, max_concurrency: int, max_buffer_bytes: int) -> None:
+        self.max_concurrency = max_concurrency
+        self._all_bytes = max_buffer_bytes
+        self._free_requests = max_concurrency
+        self._free_bytes = max_buffer_bytes
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def slot(self, size: int) -> AsyncIterator[None]:
+        """Hold one request and `size` bytes."""
+        size = min(size, self._all_bytes)
+        await self._take(size)
+        try:
+            yield
+        finally:
+            self._give_back(size)
+
+    async def _take(self, size: int) -> None:
+        if not self._waiting and self._fits(size):
+            self._grant(size)
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(size)
+            else:
+                self._waiting.remove((size, turn))
+                self._admit()
+            raise
+
+    def _fits(self, size: int) -> bool:
+        return self._free_requests > 0 and self._free_bytes >= size
+
+    def _grant(self, size: int) -> None:
+        self._free_requests -= 1
+        self._free_bytes -= size
+
+    def _give_back(self, size: int) -> None:
+        self._free_requests += 1
+        self._free_bytes += size
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][0]):
+            size, turn = self._waiting.popleft()
+            if not turn.done():
+                self._grant(size)
+                turn.set_result(None)
