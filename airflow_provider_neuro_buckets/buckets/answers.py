@@ -17,6 +17,7 @@ from airflow_provider_neuro_buckets.buckets.models import (
     PersistentBucketCredentials,
     provider_of,
 )
+from airflow_provider_neuro_buckets.buckets.target import Selector
 from airflow_provider_neuro_buckets.buckets.uri import bucket_uri
 
 
@@ -28,15 +29,6 @@ class Place:
     buckets_url: URL
     org: str | None
     project: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selector:
-    """Whose bucket a name means. `None` means: the place's own."""
-
-    org: str | None = None
-    project: str | None = None
-    owner: str | None = None
 
 
 def choose_place(answer: Any, config: BucketsConfig, cluster_name: str | None) -> Place:

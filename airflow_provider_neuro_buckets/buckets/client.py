@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from yarl import URL
 
@@ -24,16 +25,14 @@ from airflow_provider_neuro_buckets.buckets.models import (
     PersistentBucketCredentials,
     TransferReport,
 )
-from airflow_provider_neuro_buckets.buckets.opening import Opener, Target
-from airflow_provider_neuro_buckets.buckets.platform import Platform
 from airflow_provider_neuro_buckets.buckets.progress import (
     AbstractDeleteProgress,
     AbstractFileProgress,
     AbstractRecursiveFileProgress,
 )
 from airflow_provider_neuro_buckets.buckets.removal import remove_path
-from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stream import streaming
+from airflow_provider_neuro_buckets.buckets.target import Target
 from airflow_provider_neuro_buckets.buckets.transfer import engine
 from airflow_provider_neuro_buckets.buckets.transfer.content import Content, put_content, read_content
 from airflow_provider_neuro_buckets.buckets.uri import (
@@ -42,6 +41,10 @@ from airflow_provider_neuro_buckets.buckets.uri import (
     parse_blob_pattern,
     parse_blob_uri,
 )
+
+if TYPE_CHECKING:
+    from airflow_provider_neuro_buckets.buckets.opening import Opener
+    from airflow_provider_neuro_buckets.buckets.platform import Platform
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +80,11 @@ class Buckets:
     @asynccontextmanager
     async def open(cls, config: BucketsConfig) -> AsyncIterator[Buckets]:
         """Open a client; leaving the block closes its connections. Nothing is requested yet."""
+        # The HTTP stack loads here: whoever only imports the class, such as Airflow parsing DAGs, does not pay for it.
+        from airflow_provider_neuro_buckets.buckets.opening import Opener  # noqa: PLC0415 - as said
+        from airflow_provider_neuro_buckets.buckets.platform import Platform  # noqa: PLC0415 - as said
+        from airflow_provider_neuro_buckets.buckets.session import open_session  # noqa: PLC0415 - as said
+
         async with AsyncExitStack() as stack:
             if config.token and config.on_secret:
                 await config.on_secret(config.token)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pathspec
+if TYPE_CHECKING:
+    import pathspec
 
 LONGEST_LINE = 1024
 MOST_STARS = 16
@@ -27,6 +29,8 @@ class IgnoreRules:
 
         :raises ValueError: a line that is no pattern, or one made to be slow.
         """
+        import pathspec  # noqa: PLC0415 - hundreds of regular expressions that only ignore files need
+
         lines = text.removeprefix("\ufeff").splitlines()
         for line in lines:
             if len(line) > LONGEST_LINE or line.replace("**", "*").count("*") > MOST_STARS:

@@ -4,78 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
 
 import aiohttp
 
-from airflow_provider_neuro_buckets.buckets.answers import Place, Selector
+from airflow_provider_neuro_buckets.buckets.answers import Place
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
-from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials
 from airflow_provider_neuro_buckets.buckets.platform import Platform
 from airflow_provider_neuro_buckets.buckets.retry import DATA
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore
 from airflow_provider_neuro_buckets.buckets.stores.registry import open_store
-from airflow_provider_neuro_buckets.buckets.uri import BlobAddress, parse_blob_uri
+from airflow_provider_neuro_buckets.buckets.target import Target
+from airflow_provider_neuro_buckets.buckets.uri import BlobAddress
 
 _OPEN_DATA = frozenset({"bucket_name", "region_name", "endpoint_url", "storage_endpoint", "project"})
 """Keys of credentials that are no secret; all others, known or not, are treated as one."""
 _SHORTEST_SECRET = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """What a method was asked to act on: a bucket by name, id or URI, and whose it is."""
-
-    bucket: str
-    cluster: str | None = None
-    selector: Selector = field(default_factory=Selector)
-
-    @classmethod
-    def of(
-        cls,
-        bucket: str,
-        *,
-        cluster_name: str | None = None,
-        bucket_owner: str | None = None,
-        org_name: str | None = None,
-        project_name: str | None = None,
-    ) -> Target:
-        """Read the reference's parameters; a ``blob:`` URI may stand for the name (decision 4).
-
-        :raises InvalidAddress: the URI has a key.
-        """
-        if bucket.startswith("blob:"):
-            address = parse_blob_uri(bucket)[0]
-            if address.key:
-                raise InvalidAddress(f"{bucket!r} is a blob, not a bucket", remedy="Leave the key out")
-            return cls.at(address)
-        if bucket_owner and project_name:
-            raise InvalidAddress(
-                f"bucket {bucket!r} is asked for by owner and by project", remedy="Pass bucket_owner or project_name"
-            )
-        if not bucket or "/" in bucket:
-            raise InvalidAddress(f"{bucket!r} is not a bucket", remedy="Pass its name, its id or its blob: URI")
-        return cls(
-            bucket=bucket,
-            cluster=cluster_name,
-            selector=Selector(org=org_name, project=project_name, owner=bucket_owner),
-        )
-
-    @classmethod
-    def at(cls, address: BlobAddress) -> Target:
-        """Return the bucket of an address."""
-        return cls(
-            bucket=address.bucket,
-            cluster=address.cluster,
-            selector=Selector(org=address.org, project=address.project, owner=address.owner),
-        )
-
-    def narrowed(self, *, org: str | None, project: str | None) -> Target:
-        """Return the same target in another org or project."""
-        return replace(self, selector=Selector(org=org, project=project))
 
 
 class Opener:

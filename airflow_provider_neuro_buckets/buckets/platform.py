@@ -13,7 +13,6 @@ from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.answers import (
     Place,
-    Selector,
     choose_place,
     expect,
     id_scope,
@@ -37,6 +36,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials, PersistentBucketCredentials
 from airflow_provider_neuro_buckets.buckets.retry import CONTROL_PLANE, ONCE, RetryPolicy, attempt
 from airflow_provider_neuro_buckets.buckets.session import network_errors
+from airflow_provider_neuro_buckets.buckets.target import Selector
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 

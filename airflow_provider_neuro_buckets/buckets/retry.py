@@ -70,6 +70,9 @@ async def attempt(call: Callable[[], Awaitable[T]], *, what: str, policy: RetryP
     :param what: the attempt and its address, for the one log line that each retry writes.
     """
 
+    async def once() -> T:  # tenacity awaits only what it can see to be a coroutine function
+        return await call()
+
     def report(state: tenacity.RetryCallState) -> None:
         log.warning(
             "%s; attempt %d in %.1f s (%s)",
@@ -86,4 +89,4 @@ async def attempt(call: Callable[[], Awaitable[T]], *, what: str, policy: RetryP
         before_sleep=report,
         reraise=True,
     )
-    return await retrying(call)
+    return await retrying(once)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_plus
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
@@ -211,7 +211,7 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
                 blobs.append(_listed(item, where))
                 item.clear()
             case [_, "CommonPrefixes", "Prefix"]:
-                prefixes.append(unquote(text))
+                prefixes.append(unquote_plus(text))
             case [_, name]:
                 fields[name] = text
 
@@ -229,7 +229,7 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
 
 
 def _listed(item: Mapping[str, str], where: str) -> BlobMeta:
-    key = unquote(item.get("Key", ""))
+    key = unquote_plus(item.get("Key", ""))
     size = item.get("Size", "")
     if not key or not size.isdecimal():
         raise InvalidAnswer(f"the listing of {where} has the key {key!r} with the size {size!r}")

@@ -1,0 +1,154 @@
+"""Sensors that wait for blobs, in the modes poke, reschedule and deferrable."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_neuro_buckets.operators.base import HOPELESS, BucketsOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_neuro_buckets.triggers.blobs import BucketsTrigger
+
+Question = Callable[[Any], Coroutine[Any, Any, Any]]
+
+_HOPELESS = frozenset({"InvalidAddress", *(kind.__name__ for kind in HOPELESS)})
+
+
+class BucketsSensor(BucketsOperator, BaseSensorOperator):
+    """Base of the sensors: asks a question until it has an answer, which is the XCom in every mode.
+
+    :param deferrable: wait in the triggerer instead of in a worker's slot. The first question is asked by the worker.
+    """
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = deferrable
+
+    @abstractmethod
+    def question(self) -> Question:
+        """Return what to ask of the client; its answer is `None` for: not yet."""
+
+    @abstractmethod
+    def trigger(self) -> BucketsTrigger:
+        """Return the trigger that asks the same."""
+
+    def result(self, answer: Any) -> Any:
+        """Return the XCom for an answer."""
+        return answer
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Ask once."""
+        with self.buckets() as hook:
+            answer = hook.call(self.question())
+        return PokeReturnValue(is_done=answer is not None, xcom_value=None if answer is None else self.result(answer))
+
+    def execute(self, context: Context) -> Any:
+        """Wait for the answer, here or in the triggerer."""
+        if not self.deferrable:
+            return super().execute(context)
+        first = self.poke(context)
+        if first.is_done:
+            return first.xcom_value
+        self.defer(trigger=self.trigger(), method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
+        """Take the answer from the triggerer.
+
+        :raises AirflowFailException: a retry cannot mend what the trigger met.
+        :raises AirflowException: anything else that it met.
+        """
+        if event is None or event.get("status") != "success":
+            message = (event or {}).get("message", "the trigger ended without an event")
+            kind = AirflowFailException if (event or {}).get("kind") in _HOPELESS else AirflowException
+            raise kind(f"{message} (connection {self.neuro_buckets_conn_id!r})")
+        return self.result(event["value"])
+
+
+class BucketBlobSensor(BucketsSensor):
+    """Wait until a blob exists, or all of several.
+
+    XCom: ``{"uri", "key", "size", "etag", "modified_at"}`` of the blob; of several, a list of them.
+
+    :param uri: address of the blob, or a list of addresses.
+    """
+
+    template_fields: Sequence[str] = (*BucketsOperator.template_fields, "uri")
+
+    def __init__(self, *, uri: str | Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.uri = uri
+
+    def _uris(self) -> list[str]:
+        return [self.uri] if isinstance(self.uri, str) else list(self.uri)
+
+    def question(self) -> Question:
+        """Ask whether the blobs exist."""
+        from airflow_provider_neuro_buckets.triggers.questions import find_blobs  # noqa: PLC0415 - loads when it runs
+
+        return lambda buckets: find_blobs(buckets, self._uris())
+
+    def trigger(self) -> BucketsTrigger:
+        """Return the trigger that waits for the blobs."""
+        from airflow_provider_neuro_buckets.triggers.blobs import BlobTrigger  # noqa: PLC0415 - loads when it runs
+
+        return BlobTrigger(
+            uris=self._uris(),
+            neuro_buckets_conn_id=self.neuro_buckets_conn_id,
+            poke_interval=float(self.poke_interval),
+        )
+
+    def result(self, answer: Any) -> Any:
+        """Return the description of the blob, or of the several."""
+        return answer[0] if isinstance(self.uri, str) else answer
+
+
+class BucketGlobSensor(BucketsSensor):
+    """Wait until enough blobs match a pattern.
+
+    XCom: ``{"count", "uris"}``. Counting stops at `min_count` or 100, whichever is more; `uris` are the first 100.
+
+    :param uri: the pattern, such as ``blob:bucket/incoming/**/*.csv``; taken raw, so that ``?`` and ``[a-z]`` work.
+    :param min_count: how many are enough.
+    """
+
+    template_fields: Sequence[str] = (*BucketsOperator.template_fields, "uri", "min_count")
+
+    def __init__(self, *, uri: str, min_count: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.uri = uri
+        self.min_count = min_count
+
+    def question(self) -> Question:
+        """Ask whether enough match."""
+        from airflow_provider_neuro_buckets.triggers.questions import find_matches  # noqa: PLC0415 - loads when it runs
+
+        return lambda buckets: find_matches(buckets, self.uri, int(self.min_count))
+
+    def trigger(self) -> BucketsTrigger:
+        """Return the trigger that waits for the matches."""
+        from airflow_provider_neuro_buckets.triggers.blobs import GlobTrigger  # noqa: PLC0415 - loads when it runs
+
+        return GlobTrigger(
+            uri=self.uri,
+            min_count=int(self.min_count),
+            neuro_buckets_conn_id=self.neuro_buckets_conn_id,
+            poke_interval=float(self.poke_interval),
+        )
