@@ -65,9 +65,9 @@ class BucketsSensor(BucketsOperator, BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         first = self.poke(context)
-        if first.is_done:
-            return first.xcom_value
-        self.defer(trigger=self.trigger(), method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
+        if not first.is_done:
+            self.defer(trigger=self.trigger(), method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
+        return first.xcom_value
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Take the answer from the triggerer.
