@@ -1,7 +1,7 @@
 """The main job: a folder goes into a bucket, is waited for, shared by a link, comes back, and everything is removed.
 
-Runs on any bucket of the platform; `make demo` runs it against a local one. The folder is the param `data`; by default it
-is the source of the installed Airflow, thousands of files.
+Runs on any platform; `make demo` runs it against a local one. The folder is the param `data`; by default it is the
+source of the installed Airflow, thousands of files.
 """
 
 from __future__ import annotations

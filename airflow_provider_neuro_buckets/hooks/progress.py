@@ -19,7 +19,7 @@ from airflow_provider_neuro_buckets.buckets.progress import (
     StorageProgressStep,
 )
 
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 3.0
 
 
 class Log(Protocol):

@@ -30,6 +30,7 @@ _STOP_SECONDS = 1.5
 _TRIES = 3
 _GRPC = 10_000
 """SeaweedFS opens each port again, this much higher."""
+_SOCKETS = Path("/tmp")  # noqa: S108 - where the server puts its sockets, whatever TMPDIR says; it makes them private
 
 
 class StorageError(Exception):
@@ -55,6 +56,12 @@ class Ports:
                 chosen.append(port)
         s3, filer, master, volume, admin = chosen
         return cls(s3=s3, filer=filer, master=master, volume=volume, admin=admin)
+
+    def socket_files(self) -> Iterable[Path]:
+        """Return the sockets that the server makes for these ports, and leaves behind."""
+        for port in (self.s3, self.filer, self.master, self.volume, self.admin):
+            for name in (f"seaweedfs-*-{port}.sock", f"seaweedfs-*-grpc-{port + _GRPC}.sock"):
+                yield from _SOCKETS.glob(name)
 
 
 def _is_free(port: int) -> bool:
@@ -222,10 +229,10 @@ async def _start(stack: AsyncExitStack, program: str, data: Path, runtime: Path,
     for _ in range(_TRIES):
         ports = Ports.free()
         process = await _spawn(program, data, runtime, ports, secrets)
-        stack.push_async_callback(_stop, process)
+        stack.push_async_callback(_stop, process, ports)
         if await _answers(process, ports):
             return ports
-        await _stop(process)
+        await _stop(process, ports)
     tail = (runtime / "weed.log").read_text(errors="replace")[-800:]
     raise StorageError(f"The storage server does not start. It said: {tail.strip()}")
 
@@ -249,8 +256,6 @@ async def _spawn(
         "-s3.allowDeleteBucketNotEmpty=false",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
-        f"-filer.localSocket={runtime / 'filer.sock'}",
-        f"-s3.localSocket={runtime / 's3.sock'}",
         "-admin.ui=false",
         "-webdav=false",
         "-master.telemetry=false",
@@ -289,7 +294,7 @@ async def _answers(process: asyncio.subprocess.Process, ports: Ports) -> bool:
     return False
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process, ports: Ports) -> None:
     """Stop the server. What it has acknowledged is with the kernel by then, so a kill loses nothing."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
@@ -298,6 +303,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         except TimeoutError:
             process.kill()
     await process.wait()
+    for socket_file in ports.socket_files():
+        socket_file.unlink(missing_ok=True)
 
 
 def _client(name: Any, endpoint: str, secrets: Mapping[str, str]) -> Any:
