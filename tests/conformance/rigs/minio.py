@@ -1,0 +1,80 @@
+"""S3 as the platform's own clusters run it, rights included: SeaweedFS, made and granted by the local platform."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+
+from airflow_provider_neuro_buckets.local.child import RunningPlatform, local_platform
+from conformance.rigs.base import Rig, describe_bucket, describe_keys, opened
+from conformance.rigs.s3 import S3Rig, owner_client
+
+
+class LocalServer:
+    """A running local platform.
+
+    :param owner: the secrets of its storage, for what goes around the store.
+    """
+
+    def __init__(self, platform: RunningPlatform, owner: Mapping[str, str]) -> None:
+        self.platform = platform
+        self._owner = owner
+
+    @asynccontextmanager
+    async def rig(self) -> AsyncIterator[Rig]:
+        name = f"bucket-{uuid4().hex[:12]}"
+        record = await self._post(
+            "buckets",
+            {"name": name, "org_name": self.platform.org_name, "project_name": self.platform.project_name},
+        )
+        bucket = describe_bucket(id_=record["id"], name=name, provider="minio")
+        granted = await self._post(f"buckets/{record['id']}/make_tmp_credentials")
+        keys = describe_keys(bucket, **granted["credentials"])
+        endpoint = keys.credentials["endpoint_url"]
+        async with (
+            owner_client(endpoint, self._owner["admin_access_key"], self._owner["admin_secret_key"]) as client,
+            opened(bucket, keys) as store,
+        ):
+            yield SeaweedRig(bucket=bucket, keys=keys, store=store, client=client)
+
+    async def _post(self, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.platform.token}"}
+        params = {"org_name": self.platform.org_name, "project_name": self.platform.project_name}
+        async with (
+            aiohttp.ClientSession(headers=headers, raise_for_status=True) as http,
+            http.post(f"{self.platform.buckets_url}/{path}", json=body, params=None if body else params) as answer,
+        ):
+            found: dict[str, Any] = await answer.json()
+            return found
+
+
+class SeaweedRig(S3Rig):
+    """A bucket of SeaweedFS, which keeps keys as paths of a file system."""
+
+    def refuses(self, key: str) -> str | None:
+        segments = key.split("/")
+        if "\\" in key:
+            return "the server turns a backslash into a slash"
+        if "" in segments[:-1] or key == "/" * len(key):
+            return "the server drops empty segments"
+        if {".", ".."} & set(segments):
+            return "the server refuses dot segments"
+        return None
+
+
+@contextmanager
+def serve() -> Iterator[LocalServer]:
+    """Run a local platform in a process of its own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="conformance-") as folder,
+        local_platform(["--data-dir", folder]) as platform,
+    ):
+        records = json.loads((Path(folder) / "platform.json").read_text())
+        yield LocalServer(platform, records["secrets"])
