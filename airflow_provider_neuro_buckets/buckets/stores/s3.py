@@ -11,8 +11,6 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -22,7 +20,6 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     BucketsError,
     Conflict,
     IntegrityError,
-    InvalidAnswer,
     ResourceNotFound,
     TransientError,
     error_for,
@@ -37,7 +34,9 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     Page,
     PartLimits,
 )
-from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, chunks_of, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
 from airflow_provider_neuro_buckets.buckets.stores.s3_sdk import S3Sdk
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     S3Signer,
@@ -71,20 +70,6 @@ CAPABILITIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class S3Body:
-    """An open answer to a GET."""
-
-    meta: BlobMeta
-    _response: aiohttp.ClientResponse
-    _expected: int
-    _what: str
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the bytes as the network hands them over."""
-        return chunks_of(self._response, expected=self._expected, what=self._what)
-
-
 class S3Store:
     """One bucket of an S3-compatible service. See :class:`~…stores.base.BlobStore` for what each method promises."""
 
@@ -115,10 +100,12 @@ class S3Store:
         """Return what S3 says of `key`."""
         request = Request(what=f"cannot look up {self.address(key)}", method="HEAD", path=encode_key(key))
         response, _ = await self._lane.fetch(request, largest=0)
-        return meta_of_headers(key, response.headers, _length(response, request.what))
+        return meta_of_headers(key, response.headers, content_length(response, request.what))
 
     @asynccontextmanager
-    async def read(self, key: str, *, span: ByteRange | None = None, etag: str | None = None) -> AsyncIterator[S3Body]:
+    async def read(
+        self, key: str, *, span: ByteRange | None = None, etag: str | None = None
+    ) -> AsyncIterator[StreamedBody]:
         """Open the content of `key`; every header of the answer is checked against what was asked."""
         headers = {}
         if span is not None:
@@ -127,12 +114,12 @@ class S3Store:
             headers["If-Match"] = f'"{etag}"'
         request = Request(what=f"cannot read {self.address(key)}", method="GET", path=encode_key(key), headers=headers)
         async with self._lane.open(request) as response:
-            expected = _length(response, request.what)
-            size = _whole_size(response, span, expected, request.what)
+            expected = content_length(response, request.what)
+            size = whole_size(response, span, expected, request.what)
             meta = meta_of_headers(key, response.headers, size)
             if etag is not None and meta.etag != etag:
                 raise Conflict(f"{request.what}: the storage sends another version", remedy="Try again")
-            yield S3Body(meta, response, expected, request.what)
+            yield StreamedBody(meta, response, expected, request.what)
 
     async def write(self, key: str, body: Bytes) -> BlobMeta:
         """Create or replace `key`; S3 checks the MD5 that goes along, and the ETag it answers is checked here."""
@@ -189,25 +176,9 @@ class S3Store:
     async def _call(self, operation: str, what: str, **parameters: Any) -> Any:
         return await self._lane.retrying(lambda: self._sdk.call(operation, what, **parameters), what)
 
-    async def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
+    def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         """List keys; the next page is on its way while one is handed over."""
-        where = self.address(prefix)
-        token: str | None = None
-        upcoming = asyncio.ensure_future(self._page(prefix, delimiter, page_size, token))
-        try:
-            while True:
-                page, following = await upcoming
-                if following is not None:
-                    if following == token:
-                        raise InvalidAnswer(f"the listing of {where} repeats itself")
-                    token = following
-                    upcoming = asyncio.ensure_future(self._page(prefix, delimiter, page_size, token))
-                yield page
-                if following is None:
-                    return
-        finally:
-            upcoming.cancel()
-            await asyncio.wait([upcoming])
+        return pages_of(lambda token: self._page(prefix, delimiter, page_size, token), self.address(prefix))
 
     async def _page(
         self, prefix: str, delimiter: str, page_size: int | None, token: str | None
@@ -327,27 +298,3 @@ def _size(body: Bytes) -> int:
 
 def _quoted(text: str) -> str:
     return encode_key(text).replace("/", "%2F")
-
-
-def _length(response: aiohttp.ClientResponse, what: str) -> int:
-    length = response.headers.get("Content-Length", "")
-    if not length.isdecimal():
-        raise InvalidAnswer(f"{what}: the storage does not say how long it is")
-    return int(length)
-
-
-def _whole_size(response: aiohttp.ClientResponse, span: ByteRange | None, length: int, what: str) -> int:
-    """Return the size of the whole blob; the answer must be exactly the bytes that were asked for."""
-    if span is None:
-        encoding = response.headers.get("Content-Encoding", "identity")
-        if response.status != HTTPStatus.OK or encoding not in {"identity", "aws-chunked"}:
-            raise InvalidAnswer(f"{what}: the answer is not the whole blob as it is stored")
-        return length
-    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
-    given, _, size = rest.partition("/")
-    is_asked = unit == "bytes" and given == f"{span.start}-{span.stop - 1}" and size.isdecimal()
-    if response.status != HTTPStatus.PARTIAL_CONTENT or not is_asked:
-        raise InvalidAnswer(f"{what}: the answer is not the range {span.header} that was asked for")
-    if length != len(span):
-        raise InvalidAnswer(f"{what}: the answer has {length} bytes, asked for were {len(span)}")
-    return int(size)

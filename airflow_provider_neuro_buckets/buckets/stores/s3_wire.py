@@ -1,18 +1,14 @@
-"""What S3 says on the wire: signatures, keys in paths, and XML. Pure: no I/O.
-
-XML is read with expat, which refuses doctypes and entities here; a page of 1,000 keys costs a few milliseconds.
-"""
+"""What S3 says on the wire: signatures, keys in paths, and XML. Pure: no I/O."""
 
 from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import quote, unquote_plus
-from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 from botocore.auth import S3SigV4Auth
@@ -23,6 +19,7 @@ from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
+from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _EXPIRED = frozenset(
@@ -36,7 +33,6 @@ _EXPIRED = frozenset(
     }
 )
 _MD5 = re.compile(r"[0-9a-f]{32}")
-_DEPTH = 16
 
 
 def encode_key(key: str) -> str:
@@ -151,45 +147,6 @@ def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta
         modified_at=parsedate_to_datetime(modified) if modified else None,
         md5=None if encrypted else md5_of_etag(etag),
     )
-
-
-def parse_xml(body: bytes, on_text: Callable[[Sequence[str], str], object]) -> str:
-    """Read an XML document; call `on_text(path of names, text)` at each end tag. Returns the name of the root.
-
-    :raises InvalidAnswer: not XML, too deep, or with a doctype or an entity declaration.
-    """
-    path: list[str] = []
-    texts: list[list[str]] = []
-    root = ""
-
-    def start(name: str, _attributes: Mapping[str, str]) -> None:
-        nonlocal root
-        name = name.rpartition(":")[2]
-        root = root or name
-        path.append(name)
-        texts.append([])
-        if len(path) > _DEPTH:
-            raise InvalidAnswer(f"an XML answer is nested deeper than {_DEPTH}")
-
-    def end(_name: str) -> None:
-        on_text(path, "".join(texts.pop()))
-        path.pop()
-
-    def refuse(*_: object) -> None:
-        raise InvalidAnswer("an XML answer declares a doctype or an entity")
-
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = lambda text: texts[-1].append(text) if texts else None
-    parser.StartDoctypeDeclHandler = refuse
-    parser.EntityDeclHandler = refuse
-    try:
-        parser.Parse(body, True)  # noqa: FBT003 - expat's signature: this is all of it
-    except expat.ExpatError:
-        raise InvalidAnswer("an answer is not XML") from None
-    return root
 
 
 def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
