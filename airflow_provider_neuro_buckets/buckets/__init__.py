@@ -28,6 +28,7 @@ _HOMES = {
         "InvalidAnswer",
         "IsADirectory",
         "NotADirectory",
+        "NotConnected",
         "PermissionDenied",
         "ResourceNotFound",
         "SourceChanged",

@@ -21,6 +21,7 @@
     ├── TransferError             OSError             some files of a folder transfer failed
     └── TransientError            ConnectionError     may succeed when tried again
         ├── Unavailable                               no answer, or 5xx
+        │   └── NotConnected                          no connection: nothing was sent
         └── Throttled                                 429, SlowDown
 
 Every error is also the builtin that a Python user would catch, and survives pickling.
@@ -142,6 +143,10 @@ class Unavailable(TransientError):
     """No answer, a broken answer, or a status that says the service is down."""
 
 
+class NotConnected(Unavailable):
+    """No connection came about, so nothing was sent: whatever it was, it can be sent again."""
+
+
 class Throttled(TransientError):
     """The service asks for fewer requests."""
 
@@ -204,6 +209,7 @@ _BY_CODE: dict[str, type[BucketsError]] = {
     "unique": AlreadyExists,
     "InvalidRequest": BadRequest,
     "disabled": PermissionDenied,
+    "unsupported": UnsupportedProvider,
 }
 
 _BY_STATUS: dict[int, type[BucketsError]] = {
@@ -228,6 +234,7 @@ _REMEDIES: dict[type[BucketsError], str] = {
     ResourceNotFound: "Check the name, and the cluster, org and project of the connection",
     AlreadyExists: "Choose another name, or use the one that exists",
     BucketNotEmpty: "Remove its blobs first, or delete with force=True",
+    UnsupportedProvider: "The platform cannot do this with a bucket of this provider",
     Unavailable: "Try again later; if it lasts, ask the platform's operators",
     Throttled: "Try again later or with a lower max_concurrency",
     Conflict: "Somebody replaced it in the meantime; try again",

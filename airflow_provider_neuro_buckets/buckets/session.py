@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 import aiohttp
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
-from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, Unavailable
+from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotConnected, Unavailable
 
 CONNECT_SECONDS = 10.0
 
@@ -69,11 +69,13 @@ def network_errors(what: str) -> Iterator[None]:
         raise ConfigurationError(f"{what}: the TLS handshake fails", remedy="Check the address and its port") from None
     except aiohttp.ClientConnectorError as error:
         reason = error.os_error.strerror or type(error.os_error).__name__
-        raise Unavailable(
+        raise NotConnected(
             f"{what}: no connection ({reason})", remedy="Check the address, and that the service is running"
         ) from None
     except aiohttp.InvalidURL:
         raise ConfigurationError(f"{what}: not an address", remedy="Check the address of the connection") from None
+    except aiohttp.ConnectionTimeoutError:
+        raise NotConnected(f"{what}: no connection in time", remedy="Check the address, or try again later") from None
     except TimeoutError:
         raise Unavailable(f"{what}: no answer in time", remedy="Try again later") from None
     except (aiohttp.ClientError, OSError) as error:
