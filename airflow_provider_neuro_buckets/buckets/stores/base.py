@@ -1,4 +1,4 @@
-"""What a store must do: seven verbs on the keys of one bucket inside one provider. Everything richer is built on these.
+"""What a store must do: eight verbs on the keys of one bucket inside one provider. Everything richer is built on these.
 
 A store never retries by itself above one request, never follows a redirect, and raises only the errors of
 `buckets.errors`. Text in those errors names the blob by the address that `BlobStore.address` gives.
@@ -17,6 +17,8 @@ from airflow_provider_neuro_buckets.buckets.errors import BucketsError, Configur
 
 Bytes = bytes | bytearray | memoryview
 
+LONGEST_SIGNED_SECONDS = 7 * 24 * 3600
+
 
 class Capability(StrEnum):
     """What not every provider can do. A test that needs one is skipped, by name, where a store does not declare it."""
@@ -24,7 +26,9 @@ class Capability(StrEnum):
     CREATED_AT = "created_at"
     EMPTY_SEGMENTS = "empty_segments"
     DOT_SEGMENTS = "dot_segments"
+    BACKSLASH = "backslash"
     CONTENT_MD5 = "content_md5"
+    SIGN = "sign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +160,25 @@ class BlobStore(Protocol):
         :returns: the keys that could not be deleted, with the reason.
         """
         ...
+
+    async def sign(self, key: str, *, expires_in_seconds: int) -> str:
+        """Return a URL, encoded, with which anybody can GET the blob for a while; requests nothing of the store.
+
+        It is made from the bucket's own credentials and ends with them, if they end sooner. Whether the blob exists is
+        not checked.
+
+        :param expires_in_seconds: 1 to `LONGEST_SIGNED_SECONDS`.
+        :raises UnsupportedProvider: credentials of this kind cannot sign: there is no `Capability.SIGN`.
+        """
+        ...
+
+
+def check_signed_life(expires_in_seconds: int) -> None:
+    """Refuse a life that no provider grants to a signed URL.
+
+    :raises ConfigurationError: not 1 to `LONGEST_SIGNED_SECONDS`.
+    """
+    if not 1 <= expires_in_seconds <= LONGEST_SIGNED_SECONDS:
+        raise ConfigurationError(
+            f"a signed URL cannot live {expires_in_seconds} seconds", remedy=f"Pass 1 to {LONGEST_SIGNED_SECONDS}"
+        )
