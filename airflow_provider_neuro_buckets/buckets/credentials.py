@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer, TransientError
@@ -28,6 +28,16 @@ def expires_at(credentials: BucketCredentials) -> datetime | None:
                 ) from None
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return None
+
+
+def needed(keys: Mapping[str, str], name: str) -> str:
+    """Return one of the provider's keys.
+
+    :raises InvalidAnswer: the platform did not send it.
+    """
+    if not keys.get(name):
+        raise InvalidAnswer(f"the credentials of the bucket have no {name}", remedy="Check how the bucket was imported")
+    return keys[name]
 
 
 class CredentialSource:

@@ -30,6 +30,7 @@ STORES: Mapping[str, str] = {
     BucketProvider.SEAWEEDFS: "s3:S3Store",
     BucketProvider.OPEN_STACK: "s3:S3Store",
     BucketProvider.EMC_ECS: "s3:S3Store",
+    BucketProvider.AZURE: "azure:AzureStore",
 }
 
 

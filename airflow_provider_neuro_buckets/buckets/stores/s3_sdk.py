@@ -10,10 +10,10 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
+from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource, needed
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, Unavailable, error_for
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
-from airflow_provider_neuro_buckets.buckets.stores.s3_wire import S3Signer, endpoint, is_aws, needed, region
+from airflow_provider_neuro_buckets.buckets.stores.s3_wire import S3Signer, endpoint, is_aws, region
 
 
 class S3Sdk:

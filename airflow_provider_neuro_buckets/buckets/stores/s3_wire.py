@@ -15,6 +15,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from airflow_provider_neuro_buckets.buckets.credentials import needed
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
@@ -86,16 +87,6 @@ class S3Signer:
     def is_expired(self, status: int, code: str, method: str) -> bool:
         """Whether the credentials may have ended. The answer to a HEAD has no body: there a 400 is how S3 says so."""
         return code in _EXPIRED or (method == "HEAD" and status == HTTPStatus.BAD_REQUEST)
-
-
-def needed(keys: Mapping[str, str], name: str) -> str:
-    """Return one of the provider's keys.
-
-    :raises InvalidAnswer: the platform did not send it.
-    """
-    if not keys.get(name):
-        raise InvalidAnswer(f"the credentials of the bucket have no {name}", remedy="Check how the bucket was imported")
-    return keys[name]
 
 
 def region(keys: Mapping[str, str]) -> str:

@@ -1,0 +1,306 @@
+"""The store for Azure Blob Storage: a bucket is a container.
+
+Every verb goes through the direct lane. An upload in parts needs nothing begun or aborted here, and its commit is one
+more PUT; the SDK is only asked to sign a URL, so a worker that has a SAS never loads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import aiohttp
+
+from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
+from airflow_provider_neuro_buckets.buckets.errors import (
+    BadRequest,
+    BucketsError,
+    Conflict,
+    IntegrityError,
+    InvalidAddress,
+    ResourceNotFound,
+    TransientError,
+    UnsupportedProvider,
+    error_for,
+)
+from airflow_provider_neuro_buckets.buckets.models import Bucket
+from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
+from airflow_provider_neuro_buckets.buckets.stores import azure_batch
+from airflow_provider_neuro_buckets.buckets.stores.azure_access import AzureSigner
+from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
+    block_id,
+    block_list,
+    encode_key,
+    encode_value,
+    md5_header,
+    md5_of_header,
+    meta_of_headers,
+    parse_listing,
+    why_not_held,
+)
+from airflow_provider_neuro_buckets.buckets.stores.base import (
+    BlobMeta,
+    ByteRange,
+    Bytes,
+    Capability,
+    Page,
+    PartLimits,
+)
+from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
+from airflow_provider_neuro_buckets.buckets.uri import blob_uri
+
+LARGEST_PAGE = 32 * 1024 * 1024  # 5,000 names of 1,024 characters, each written in up to 5, and what is told of them
+SMALL_ANSWER = 1024 * 1024
+ALONE_AT_ONCE = 16
+
+
+class AzureStore:
+    """One container. See :class:`~…stores.base.BlobStore` for what each method promises.
+
+    What Azure does not allow to promise: parts that were sent lie beside the key without belonging to an upload, so
+    whoever else writes the key in the meantime sweeps them away, and `complete` then raises `Conflict`. Parts that are
+    never completed are removed by Azure after a week. A blob made of parts has no MD5, because they come in any order.
+    """
+
+    limits = PartLimits(smallest=1, largest=4000 * 1024**2, most=50_000)
+    capabilities = frozenset({Capability.CREATED_AT, Capability.EMPTY_SEGMENTS, Capability.CONTENT_MD5})
+
+    def __init__(
+        self, *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
+    ) -> None:
+        self._bucket = bucket
+        self._credentials = credentials
+        self._signer = AzureSigner()
+        self._lane = DirectLane(http=http, credentials=credentials, signer=self._signer, retry=retry)
+
+    @property
+    def skew(self) -> float:
+        """Local clock minus the server's, in seconds."""
+        return self._lane.skew
+
+    def address(self, key: str) -> str:
+        """Return the ``blob:`` URI of a key."""
+        return str(blob_uri(self._bucket.uri, key))
+
+    async def aclose(self) -> None:
+        """Do nothing: the HTTP session is the opener's."""
+
+    async def head(self, key: str) -> BlobMeta:
+        """Return what Azure says of `key`."""
+        request = Request(what=f"cannot look up {self.address(key)}", method="HEAD", path=self._existing(key))
+        response, _ = await self._lane.fetch(request, largest=0)
+        return meta_of_headers(key, response.headers, content_length(response, request.what))
+
+    @asynccontextmanager
+    async def read(
+        self, key: str, *, span: ByteRange | None = None, etag: str | None = None
+    ) -> AsyncIterator[StreamedBody]:
+        """Open the content of `key`; every header of the answer is checked against what was asked."""
+        headers = {}
+        if span is not None:
+            headers["Range"] = span.header
+        if etag is not None:
+            headers["If-Match"] = f'"{etag}"'
+        request = Request(
+            what=f"cannot read {self.address(key)}", method="GET", path=self._existing(key), headers=headers
+        )
+        async with self._lane.open(request) as response:
+            expected = content_length(response, request.what)
+            size = whole_size(response, span, expected, request.what)
+            meta = meta_of_headers(key, response.headers, size)
+            if etag is not None and meta.etag != etag:
+                raise Conflict(f"{request.what}: the storage sends another version", remedy="Try again")
+            yield StreamedBody(meta, response, expected, request.what)
+
+    async def write(self, key: str, body: Bytes) -> BlobMeta:
+        """Create or replace `key`; Azure checks the MD5 that goes along and keeps it for whoever reads."""
+        what = f"cannot write {self.address(key)}"
+        headers = {"x-ms-blob-type": "BlockBlob"}
+        response, digest = await self._put(what, self._new(key), "", body, headers)
+        meta = meta_of_headers(key, response.headers, _size(body))
+        return BlobMeta(key=key, size=meta.size, etag=meta.etag, modified_at=meta.modified_at, md5=digest.hex())
+
+    async def _put(
+        self, what: str, path: str, query: str, body: Bytes, headers: Mapping[str, str]
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
+        """Send bytes with their MD5; return the answer and the MD5."""
+        digest: bytes = await in_thread_if_large(_md5, body)
+        sent = {
+            **headers,
+            "Content-Length": str(_size(body)),
+            "Content-MD5": md5_header(digest),
+            "Content-Type": "application/octet-stream",
+        }
+        if "x-ms-blob-type" in headers:
+            sent["x-ms-blob-content-md5"] = sent["Content-MD5"]
+        request = Request(what=what, method="PUT", path=path, query=query, headers=sent, body=body)
+        response, _ = await self._lane.fetch(request, largest=SMALL_ANSWER)
+        if md5_of_header(response.headers.get("Content-MD5")) not in {None, digest.hex()}:
+            raise IntegrityError(f"{what}: the storage holds other bytes than were sent", remedy="Write it again")
+        return response, digest
+
+    @asynccontextmanager
+    async def multipart(self, key: str) -> AsyncIterator[AzureUpload]:
+        """Begin an upload in parts, which takes no request. Left without `complete`, the key holds what it held."""
+        yield AzureUpload(self, key, self._new(key))
+
+    def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
+        """List keys, up to 5,000 a page; the next page is on its way while one is handed over."""
+        return pages_of(lambda marker: self._page(prefix, delimiter, page_size, marker), self.address(prefix))
+
+    async def _page(
+        self, prefix: str, delimiter: str, page_size: int | None, marker: str | None
+    ) -> tuple[Page, str | None]:
+        where = self.address(prefix)
+        query = {
+            "restype": "container",
+            "comp": "list",
+            "delimiter": delimiter,
+            "marker": marker,
+            "maxresults": None if page_size is None else str(page_size),
+            "prefix": prefix,
+        }
+        encoded = "&".join(f"{name}={encode_value(value)}" for name, value in query.items() if value)
+        request = Request(what=f"cannot list {where}", method="GET", path="", query=encoded)
+        _, body = await self._lane.fetch(request, largest=LARGEST_PAGE)
+        return await asyncio.to_thread(parse_listing, body, where)
+
+    async def delete(self, keys: Sequence[str]) -> Mapping[str, BucketsError]:
+        """Delete keys, 256 a request."""
+        held = [key for key in keys if why_not_held(key) is None]
+        failures: dict[str, BucketsError] = {}
+        alone = held if len(held) == 1 else []
+        batchable = held if len(held) > 1 else []
+        for at in range(0, len(batchable), azure_batch.MOST):
+            failed, undecided = await self._delete_batch(batchable[at : at + azure_batch.MOST])
+            failures |= failed
+            alone += undecided
+        return failures | await self._delete_alone(alone)
+
+    async def _delete_batch(self, keys: Sequence[str]) -> tuple[dict[str, BucketsError], list[str]]:
+        """Delete keys in one request; return the failures, and the keys that have to be tried alone.
+
+        The requests inside are authorised when they are written: credentials that end on the way leave keys undecided.
+        """
+        access = self._signer.access(await self._credentials.current())
+        body = azure_batch.deletions(access, [encode_key(key) for key in keys])
+        request = Request(
+            what=f"cannot delete {len(keys)} blobs of {self._bucket.uri}",
+            method="POST",
+            path="",
+            query="restype=container&comp=batch",
+            headers={"Content-Length": str(len(body)), "Content-Type": azure_batch.CONTENT_TYPE},
+            body=body,
+        )
+        try:
+            response, answer = await self._lane.fetch(request, largest=LARGEST_PAGE)
+        except BadRequest:
+            return {}, list(keys)  # not every service that speaks this protocol knows batches
+        outcomes = azure_batch.parse_outcomes(answer, response.headers.get("Content-Type", ""))
+        failures: dict[str, BucketsError] = {}
+        undecided: list[str] = []
+        for number, key in enumerate(keys):
+            outcome = outcomes.get(number)
+            if outcome is None or not (outcome.is_gone or outcome.is_final):
+                undecided.append(key)
+            elif not outcome.is_gone:
+                what = f"cannot delete {self.address(key)}"
+                failures[key] = error_for(outcome.status, what=what, code=outcome.code)
+        return failures, undecided
+
+    async def _delete_alone(self, keys: Sequence[str]) -> dict[str, BucketsError]:
+        """Delete keys one by one, some side by side."""
+        failures: dict[str, BucketsError] = {}
+        left = iter(keys)
+
+        async def work() -> None:
+            for key in left:
+                if error := await self._delete_one(key):
+                    failures[key] = error
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(ALONE_AT_ONCE, len(keys))):
+                    group.create_task(work())
+        except* TransientError as errors:
+            raise errors.exceptions[0] from None
+        return failures
+
+    async def _delete_one(self, key: str) -> BucketsError | None:
+        request = Request(what=f"cannot delete {self.address(key)}", method="DELETE", path=encode_key(key))
+        try:
+            await self._lane.fetch(request, largest=SMALL_ANSWER)
+        except ResourceNotFound:
+            return None
+        except TransientError:
+            raise
+        except BucketsError as error:
+            return error
+        return None
+
+    async def sign(self, key: str, *, expires_in_seconds: int) -> str:
+        """Return a URL with which anybody can GET the blob for a while; needs the account key.
+
+        :raises UnsupportedProvider: the bucket is opened with a SAS, which cannot make another one.
+        """
+        path = self._new(key)
+        access = self._signer.access(await self._credentials.current())
+        if access.sas:
+            raise UnsupportedProvider(
+                f"cannot sign a URL for {self.address(key)}: a SAS opens the bucket, and cannot make another SAS",
+                remedy="Let the platform sign, or use credentials with the account key",
+            )
+        return await asyncio.to_thread(access.read_url, path, key, expires_in_seconds=expires_in_seconds)
+
+    def _existing(self, key: str) -> str:
+        """Return the path of a key that is read."""
+        if reason := why_not_held(key):
+            raise ResourceNotFound(f"there is no blob {self.address(key)}: {reason}", remedy="Check the key")
+        return encode_key(key)
+
+    def _new(self, key: str) -> str:
+        """Return the path of a key that is written."""
+        if reason := why_not_held(key):
+            raise InvalidAddress(f"Azure cannot hold {self.address(key)}: {reason}", remedy="Choose another key")
+        return encode_key(key)
+
+
+class AzureUpload:
+    """An upload in parts."""
+
+    def __init__(self, store: AzureStore, key: str, path: str) -> None:
+        self._store = store
+        self._key = key
+        self._path = path
+        self._what = f"cannot write {store.address(key)}"
+        self._name = uuid4().hex[:16]
+        self._sizes: dict[int, int] = {}
+
+    async def put_part(self, number: int, body: Bytes) -> None:
+        """Send part `number`, from 1; Azure checks the MD5 that goes along."""
+        query = f"comp=block&blockid={encode_value(block_id(self._name, number))}"
+        await self._store._put(f"{self._what} (part {number})", self._path, query, body, {})  # noqa: SLF001 - one class in two
+        self._sizes[number] = _size(body)
+
+    async def complete(self) -> BlobMeta:
+        """Make the blob of the parts.
+
+        :raises Conflict: somebody else wrote the key after the parts were sent, and Azure dropped them.
+        """
+        body = block_list([block_id(self._name, number) for number in sorted(self._sizes)])
+        response, _ = await self._store._put(self._what, self._path, "comp=blocklist", body, {})  # noqa: SLF001 - one class in two
+        meta = meta_of_headers(self._key, response.headers, sum(self._sizes.values()))
+        return BlobMeta(key=meta.key, size=meta.size, etag=meta.etag, modified_at=meta.modified_at)
+
+
+def _md5(body: Bytes) -> bytes:
+    return hashlib.md5(body, usedforsecurity=False).digest()
+
+
+def _size(body: Bytes) -> int:
+    return body.nbytes if isinstance(body, memoryview) else len(body)

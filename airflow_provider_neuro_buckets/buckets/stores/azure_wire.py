@@ -1,0 +1,182 @@
+"""What Azure Blob Storage says on the wire: keys in paths, headers, and XML. Pure: no I/O."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from urllib.parse import quote, unquote
+
+from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
+from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
+
+_MD5_BYTES = 16
+
+
+def encode_key(key: str) -> str:
+    """Percent-encode a key for a path."""
+    return quote(key, safe="-_.~/")
+
+
+def encode_value(text: str) -> str:
+    """Percent-encode a value for a query."""
+    return quote(text, safe="-_.~")
+
+
+def why_not_held(key: str) -> str | None:
+    r"""Return why Azure cannot hold a key; `None` when it can.
+
+    Azure takes such a key without a word and reads or writes *another* one: `./a` and `a.` are `a` there, `a\b` is
+    `a/b`, and `../b/a` is in another container. So they must never be sent.
+    """
+    if not key:
+        return "an empty key is no key"
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return "a lone surrogate has no UTF-8"
+    if "\\" in key:
+        return r"Azure takes '\' for '/'"
+    if any(segment.endswith(".") for segment in key.split("/")):
+        return "Azure drops a dot at the end of a path segment"
+    return None
+
+
+def md5_header(digest: bytes) -> str:
+    """Return the value of ``Content-MD5``."""
+    return b64encode(digest).decode()
+
+
+def md5_of_header(value: str | None) -> str | None:
+    """Return the hex MD5 in a ``Content-MD5``, if there is one in it."""
+    try:
+        digest = b64decode(value or "", validate=True)
+    except ValueError:
+        return None
+    return digest.hex() if len(digest) == _MD5_BYTES else None
+
+
+def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta:
+    """Return what the headers of an answer say of a blob.
+
+    :param size: bytes of the whole blob.
+    """
+    of_body = None if "Content-Range" in headers else headers.get("Content-MD5")
+    return BlobMeta(
+        key=key,
+        size=size,
+        etag=_etag(headers.get("ETag")),
+        modified_at=_time(headers.get("Last-Modified")),
+        created_at=_time(headers.get("x-ms-creation-time")),
+        md5=md5_of_header(headers.get("x-ms-blob-content-md5") or of_body),
+    )
+
+
+def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
+    """Read a page of List Blobs. Returns the page and the marker of the next one.
+
+    :param where: the address that was listed, for errors.
+    :raises InvalidAnswer: not a listing, or one without what it needs; nothing is concluded from it.
+    """
+    reader = _ListingReader(where)
+    root = parse_xml(body, reader.text, reader.start)
+    if root != "EnumerationResults":
+        raise InvalidAnswer(
+            f"the listing of {where} is not a listing but <{root}>", remedy="Check the storage_endpoint of the bucket"
+        )
+    return Page(blobs=reader.blobs, prefixes=reader.prefixes), reader.marker or None
+
+
+class _ListingReader:
+    """Collects what a listing holds, tag by tag."""
+
+    def __init__(self, where: str) -> None:
+        self.blobs: list[BlobMeta] = []
+        self.prefixes: list[str] = []
+        self.marker = ""
+        self._where = where
+        self._item: dict[str, str] = {}
+        self._is_encoded = False
+
+    def start(self, _path: Sequence[str], attributes: Mapping[str, str]) -> None:
+        """Take note of a start tag: a name that XML cannot hold comes percent-encoded, and says so."""
+        self._is_encoded = attributes.get("Encoded") == "true"
+
+    def text(self, path: Sequence[str], text: str) -> None:
+        """Take note of an end tag and its text."""
+        match path:
+            case [_, "Blobs", "Blob", "Properties", name]:
+                self._item[name] = text
+            case [_, "Blobs", "Blob", "Name"]:
+                self._item["Name"] = self._decoded(text)
+            case [_, "Blobs", "Blob"]:
+                # The directories of an account with a hierarchical namespace are listed, but are no blobs.
+                if self._item.get("ResourceType") != "directory":
+                    self.blobs.append(_listed(self._item, self._where))
+                self._item.clear()
+            case [_, "Blobs", "BlobPrefix", "Name"]:
+                self.prefixes.append(self._decoded(text))
+            case [_, "NextMarker"]:
+                self.marker = text
+
+    def _decoded(self, text: str) -> str:
+        return unquote(text) if self._is_encoded else text
+
+
+def _listed(item: Mapping[str, str], where: str) -> BlobMeta:
+    key = item.get("Name", "")
+    size = item.get("Content-Length", "")
+    if not key or not size.isdecimal():
+        raise InvalidAnswer(f"the listing of {where} has the key {key!r} with the size {size!r}")
+    return BlobMeta(
+        key=key,
+        size=int(size),
+        etag=_etag(item.get("Etag")),
+        modified_at=_time(item.get("Last-Modified")),
+        created_at=_time(item.get("Creation-Time")),
+        md5=md5_of_header(item.get("Content-MD5")),
+    )
+
+
+def _etag(text: str | None) -> str | None:
+    return (text or "").strip('"') or None
+
+
+@lru_cache(maxsize=1024)  # many blobs of a page were written within the same second
+def _time(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
+
+
+def block_id(upload: str, number: int) -> str:
+    """Return the name of part `number` of an upload.
+
+    :param upload: sets the parts apart from those of other uploads to the same key; always of the same length, as all
+        names of the blocks of a blob must have one length.
+    """
+    return b64encode(f"{upload}{number:05d}".encode()).decode()
+
+
+def block_list(ids: Sequence[str]) -> bytes:
+    """Return the body of Put Block List.
+
+    Each block is looked for among the uncommitted ones first and then among those of the blob, so that the list can be
+    sent again after a lost answer.
+    """
+    items = "".join(f"<Latest>{id_}</Latest>" for id_ in ids)
+    return f'<?xml version="1.0" encoding="utf-8"?><BlockList>{items}</BlockList>'.encode()
+
+
+def parse_error(body: bytes) -> tuple[str, str]:
+    """Return the code of an ``<Error>`` document and the first line of its message; empty where there is none."""
+    fields: dict[str, str] = {}
+    try:
+        parse_xml(body, lambda path, text: fields.setdefault(path[-1], text) if len(path) == 2 else None)  # noqa: PLR2004 - Error/Code
+    except InvalidAnswer:
+        return "", ""
+    return fields.get("Code", ""), fields.get("Message", "").partition("\n")[0].strip()
