@@ -12,6 +12,7 @@ from conformance.rigs.base import Server
 #: Module and a function that starts its server for the time of a block.
 RIGS: Mapping[str, str] = {
     "aws": "aws:serve",
+    "azure": "azure:serve",
     "minio": "minio:serve",
 }
 
