@@ -7,19 +7,20 @@ parts, with its own retries switched off so that attempts never multiply.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import aiohttp
 
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import (
+    AuthenticationError,
+    BadRequest,
     BucketsError,
     Conflict,
-    IntegrityError,
+    InvalidAddress,
+    PermissionDenied,
     ResourceNotFound,
     TransientError,
     error_for,
@@ -33,15 +34,20 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     Capability,
     Page,
     PartLimits,
+    check_signed_life,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
-from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
+from airflow_provider_neuro_buckets.buckets.stores.keys import check_key, impossible, impossible_prefix
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
 from airflow_provider_neuro_buckets.buckets.stores.s3_sdk import S3Sdk
+from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, md5, put_checked, size_of
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
+    SMALL_ANSWER,
     S3Signer,
     deletion,
     encode_key,
+    encode_query,
     fits_xml,
     md5_header,
     md5_of_etag,
@@ -51,19 +57,16 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
 )
 from airflow_provider_neuro_buckets.buckets.uri import blob_uri
 
-log = logging.getLogger(__name__)
-
 LARGEST_PAGE = 16 * 1024 * 1024
-SMALL_ANSWER = 1024 * 1024
 BATCH = 1000
-ABORT_SECONDS = 3.0
 
-_EVERYWHERE = frozenset({Capability.CONTENT_MD5})
-_EVERY_KEY = frozenset({Capability.EMPTY_SEGMENTS, Capability.DOT_SEGMENTS})
+_EVERYWHERE = frozenset({Capability.CONTENT_MD5, Capability.SIGN})
+_EVERY_KEY = frozenset({Capability.EMPTY_SEGMENTS, Capability.DOT_SEGMENTS, Capability.BACKSLASH})
 CAPABILITIES = {
     BucketProvider.AWS: _EVERYWHERE | _EVERY_KEY,
-    # MinIO refuses dot segments and folds empty ones; SeaweedFS folds or refuses both.
-    BucketProvider.MINIO: _EVERYWHERE,
+    # It refuses dot segments and folds empty ones at the start of a key.
+    BucketProvider.MINIO: _EVERYWHERE | {Capability.BACKSLASH},
+    # It folds empty segments, refuses dot segments and turns a backslash into a slash.
     BucketProvider.SEAWEEDFS: _EVERYWHERE,
     BucketProvider.OPEN_STACK: _EVERYWHERE | _EVERY_KEY,
     BucketProvider.EMC_ECS: _EVERYWHERE | _EVERY_KEY,
@@ -79,7 +82,9 @@ class S3Store:
         self, *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
     ) -> None:
         self._bucket = bucket
-        self._lane = DirectLane(http=http, credentials=credentials, signer=S3Signer(), retry=retry)
+        self._credentials = credentials
+        self._signer = S3Signer()
+        self._lane = DirectLane(http=http, credentials=credentials, signer=self._signer, retry=retry)
         self._sdk = S3Sdk(credentials)
         self.capabilities = CAPABILITIES.get(BucketProvider(bucket.provider), _EVERYWHERE)
 
@@ -96,17 +101,53 @@ class S3Store:
         """Close the SDK's client, if it was ever needed."""
         await self._sdk.aclose()
 
+    def _check_writable(self, key: str) -> None:
+        """Refuse a key that the provider would rewrite: it would report a success, and hold another blob."""
+        check_key(key)
+        if found := impossible(key, self.capabilities):
+            raise InvalidAddress(
+                f"{self.address(key)} has {found}, which {self._bucket.provider} cannot keep in a key",
+                remedy="Choose another key",
+            )
+
+    def _check_possible(self, key: str) -> None:
+        """Refuse a key that the provider would rewrite: it would answer for another blob."""
+        check_key(key)
+        if found := impossible(key, self.capabilities):
+            raise ResourceNotFound(
+                f"there is no blob {self.address(key)}: {self._bucket.provider} cannot keep {found} in a key",
+                remedy="Check the address",
+            )
+
     async def head(self, key: str) -> BlobMeta:
         """Return what S3 says of `key`."""
+        self._check_possible(key)
         request = Request(what=f"cannot look up {self.address(key)}", method="HEAD", path=encode_key(key))
-        response, _ = await self._lane.fetch(request, largest=0)
+        try:
+            response, _ = await self._lane.fetch(request, largest=0)
+        except (AuthenticationError, PermissionDenied, BadRequest):
+            await self._ask_why(request)
+            response, _ = await self._lane.fetch(request, largest=0)
         return meta_of_headers(key, response.headers, content_length(response, request.what))
+
+    async def _ask_why(self, refused: Request) -> None:
+        """Find out why a HEAD was refused, and renew credentials that have ended.
+
+        The answer to a HEAD has no body that could tell. That to a GET has; it asks for a version that never is, so
+        that no content comes.
+
+        :raises BucketsError: the reason.
+        """
+        with suppress(Conflict):
+            async with self._lane.open(replace(refused, method="GET", headers={"If-Match": '"-"'})):
+                pass
 
     @asynccontextmanager
     async def read(
         self, key: str, *, span: ByteRange | None = None, etag: str | None = None
     ) -> AsyncIterator[StreamedBody]:
         """Open the content of `key`; every header of the answer is checked against what was asked."""
+        self._check_possible(key)
         headers = {}
         if span is not None:
             headers["Range"] = span.header
@@ -123,68 +164,39 @@ class S3Store:
 
     async def write(self, key: str, body: Bytes) -> BlobMeta:
         """Create or replace `key`; S3 checks the MD5 that goes along, and the ETag it answers is checked here."""
-        etag = await self._put(f"cannot write {self.address(key)}", encode_key(key), "", body)
-        return BlobMeta(key=key, size=_size(body), etag=etag, md5=md5_of_etag(etag))
-
-    async def _put(self, what: str, path: str, query: str, body: Bytes) -> str | None:
-        digest: hashlib._Hash = await in_thread_if_large(_md5, body)
-        request = Request(
-            what=what,
-            method="PUT",
-            path=path,
-            query=query,
-            headers={"Content-MD5": md5_header(digest.digest()), "Content-Length": str(_size(body))},
-            body=body,
-        )
-        response, _ = await self._lane.fetch(request, largest=SMALL_ANSWER)
-        etag = response.headers.get("ETag", "").strip('"') or None
-        encrypted = response.headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
-        if not encrypted and md5_of_etag(etag) not in {None, digest.hexdigest()}:
-            raise IntegrityError(f"{what}: the storage holds other bytes than were sent", remedy="Write it again")
-        return etag
+        self._check_writable(key)
+        request = Request(what=f"cannot write {self.address(key)}", method="PUT", path=encode_key(key))
+        etag = await put_checked(self._lane, request, body)
+        return BlobMeta(key=key, size=size_of(body), etag=etag, md5=md5_of_etag(etag))
 
     @asynccontextmanager
     async def multipart(self, key: str) -> AsyncIterator[S3Upload]:
         """Begin an upload in parts; whatever ends the block without `complete` aborts it."""
-        what = f"cannot write {self.address(key)}"
-        begun = await self._call("create_multipart_upload", what, Key=key)
-        upload = S3Upload(self, key, begun["UploadId"], what)
+        self._check_writable(key)
+        upload = S3Upload(
+            lane=self._lane,
+            sdk=self._sdk,
+            key=key,
+            what=f"cannot write {self.address(key)}",
+            head=lambda: self.head(key),
+        )
+        await upload.begin()
         try:
             yield upload
         finally:
-            if not upload.completed:
-                await self._abort(upload)
-
-    async def _abort(self, upload: S3Upload) -> None:
-        """Abort an upload within seconds, also while being cancelled; a failure is told, never raised."""
-        abort = asyncio.ensure_future(
-            self._call("abort_multipart_upload", upload.what, Key=upload.key, UploadId=upload.upload_id)
-        )
-        try:
-            await asyncio.wait_for(asyncio.shield(abort), ABORT_SECONDS)
-        except ResourceNotFound:
-            pass
-        except (BucketsError, TimeoutError) as error:
-            abort.cancel()
-            log.warning(
-                "The upload %s of %s could not be aborted (%s); its parts remain until the bucket's rules remove them",
-                upload.upload_id,
-                self.address(upload.key),
-                type(error).__name__,
-            )
-
-    async def _call(self, operation: str, what: str, **parameters: Any) -> Any:
-        return await self._lane.retrying(lambda: self._sdk.call(operation, what, **parameters), what)
+            await upload.abort()
 
     def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         """List keys; the next page is on its way while one is handed over."""
+        if impossible_prefix(prefix, self.capabilities):
+            return _nothing()
         return pages_of(lambda token: self._page(prefix, delimiter, page_size, token), self.address(prefix))
 
     async def _page(
         self, prefix: str, delimiter: str, page_size: int | None, token: str | None
     ) -> tuple[Page, str | None]:
         where = self.address(prefix)
-        query = {
+        fields = {
             "continuation-token": token,
             "delimiter": delimiter or None,
             "encoding-type": "url",
@@ -192,29 +204,44 @@ class S3Store:
             "max-keys": None if page_size is None else str(page_size),
             "prefix": prefix or None,
         }
-        encoded = "&".join(f"{name}={_quoted(value)}" for name, value in query.items() if value is not None)
-        request = Request(what=f"cannot list {where}", method="GET", path="", query=encoded)
+        request = Request(what=f"cannot list {where}", method="GET", path="", query=encode_query(fields))
         _, body = await self._lane.fetch(request, largest=LARGEST_PAGE)
         return await asyncio.to_thread(parse_listing, body, where)
 
     async def delete(self, keys: Sequence[str]) -> Mapping[str, BucketsError]:
-        """Delete keys, 1,000 a request; those that XML cannot hold one by one."""
+        """Delete keys, 1,000 a request; alone go those that XML cannot hold, and those that S3 asks to try again."""
+        for key in keys:
+            check_key(key)
+        # A key that cannot exist is gone already; the provider would delete another one for it.
+        wanted = [key for key in keys if not impossible(key, self.capabilities)]
+        batchable = [key for key in wanted if fits_xml(key)] if len(wanted) > 1 else []
         failures: dict[str, BucketsError] = {}
-        batchable = [key for key in keys if fits_xml(key)] if len(keys) > 1 else []
         for at in range(0, len(batchable), BATCH):
             failures |= await self._delete_batch(batchable[at : at + BATCH])
-        alone = keys if len(keys) == 1 else [key for key in keys if not fits_xml(key)]
-        for key in alone:
-            request = Request(what=f"cannot delete {self.address(key)}", method="DELETE", path=encode_key(key))
-            try:
-                await self._lane.fetch(request, largest=SMALL_ANSWER)
-            except ResourceNotFound:
-                continue
-            except TransientError:
-                raise
-            except BucketsError as error:
-                failures[key] = error
+        done = set(batchable) - {key for key, error in failures.items() if isinstance(error, TransientError)}
+        for key in wanted:
+            if key not in done:
+                failures.pop(key, None)
+                failures |= await self._delete_one(key)
         return failures
+
+    async def _delete_one(self, key: str) -> dict[str, BucketsError]:
+        request = Request(what=f"cannot delete {self.address(key)}", method="DELETE", path=encode_key(key))
+        try:
+            await self._lane.fetch(request, largest=SMALL_ANSWER)
+        except ResourceNotFound:
+            return {}
+        except TransientError:
+            raise
+        except BucketsError as error:
+            return {key: error}
+        return {}
+
+    async def sign(self, key: str, *, expires_in_seconds: int) -> str:
+        """Return a URL with which anybody can GET `key`."""
+        check_signed_life(expires_in_seconds)
+        self._check_writable(key)
+        return self._signer.presign(await self._credentials.current(), key, expires_in_seconds)
 
     async def _delete_batch(self, keys: Sequence[str]) -> dict[str, BucketsError]:
         where = str(self._bucket.uri)
@@ -224,7 +251,7 @@ class S3Store:
             method="POST",
             path="",
             query="delete=",
-            headers={"Content-MD5": md5_header(_md5(body).digest()), "Content-Length": str(len(body))},
+            headers={"Content-MD5": md5_header(md5(body).digest()), "Content-Length": str(len(body))},
             body=body,
         )
         _, answer = await self._lane.fetch(request, largest=LARGEST_PAGE)
@@ -241,60 +268,5 @@ class S3Store:
         }
 
 
-class S3Upload:
-    """An upload in parts that has begun."""
-
-    def __init__(self, store: S3Store, key: str, upload_id: str, what: str) -> None:
-        self._store = store
-        self._etags: dict[int, str] = {}
-        self._sizes: dict[int, int] = {}
-        self.key = key
-        self.upload_id = upload_id
-        self.what = what
-        self.completed = False
-
-    async def put_part(self, number: int, body: Bytes) -> None:
-        """Send part `number`, from 1; its MD5 goes along and its ETag is checked."""
-        query = f"partNumber={number}&uploadId={_quoted(self.upload_id)}"
-        etag = await self._store._put(f"{self.what} (part {number})", encode_key(self.key), query, body)  # noqa: SLF001 - one class in two
-        self._etags[number] = etag or ""
-        self._sizes[number] = _size(body)
-
-    async def complete(self) -> BlobMeta:
-        """Make the blob of the parts; after a lost answer the blob itself tells whether it was made."""
-        parts = [{"PartNumber": number, "ETag": f'"{self._etags[number]}"'} for number in sorted(self._etags)]
-        size = sum(self._sizes.values())
-        try:
-            answer = await self._store._call(  # noqa: SLF001 - one class in two
-                "complete_multipart_upload",
-                self.what,
-                Key=self.key,
-                UploadId=self.upload_id,
-                MultipartUpload={"Parts": parts},
-            )
-        except ResourceNotFound:
-            meta = await self._store.head(self.key)
-            if meta.size != size or meta.etag != self._etag():
-                raise
-            self.completed = True
-            return meta
-        self.completed = True
-        etag = answer.get("ETag", "").strip('"') or None
-        return BlobMeta(key=self.key, size=size, etag=etag)
-
-    def _etag(self) -> str:
-        """Return the ETag that S3 gives to these parts."""
-        digests = b"".join(bytes.fromhex(self._etags[number]) for number in sorted(self._etags))
-        return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(self._etags)}"
-
-
-def _md5(body: Bytes) -> hashlib._Hash:
-    return hashlib.md5(body, usedforsecurity=False)
-
-
-def _size(body: Bytes) -> int:
-    return body.nbytes if isinstance(body, memoryview) else len(body)
-
-
-def _quoted(text: str) -> str:
-    return encode_key(text).replace("/", "%2F")
+async def _nothing() -> AsyncIterator[Page]:
+    yield Page(blobs=())

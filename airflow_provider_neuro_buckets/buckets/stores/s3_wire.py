@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from urllib.parse import quote, unquote_plus
 from xml.sax.saxutils import escape
 
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -23,6 +22,7 @@ from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
+SMALL_ANSWER = 1024 * 1024
 _EXPIRED = frozenset(
     {
         "ExpiredToken",
@@ -34,11 +34,17 @@ _EXPIRED = frozenset(
     }
 )
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_NOT_XML = re.compile("[\x00-\x08\x0a-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
 def encode_key(key: str) -> str:
     """Percent-encode a key for a path, as S3 signs it."""
     return quote(key, safe="-_.~/")
+
+
+def encode_query(fields: Mapping[str, str | None]) -> str:
+    """Return a query string of the fields that have a value."""
+    return "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in fields.items() if value is not None)
 
 
 class _UnsignedBody(S3SigV4Auth):
@@ -68,12 +74,16 @@ class S3Signer:
 
     def _use(self, credentials: BucketCredentials) -> None:
         keys = credentials.credentials
-        secrets = Credentials(
-            needed(keys, "access_key_id"), needed(keys, "secret_access_key"), keys.get("session_token")
-        )
-        self._auth = _UnsignedBody(secrets, "s3", region(keys))
+        self._auth = _UnsignedBody(_secrets(keys), "s3", region(keys))
         self._base = bucket_url(keys)
         self._for = credentials
+
+    def presign(self, credentials: BucketCredentials, key: str, seconds: int) -> str:
+        """Return a URL with which anybody can GET `key`."""
+        keys = credentials.credentials
+        signed = AWSRequest(method="GET", url=bucket_url(keys) + encode_key(key))
+        S3SigV4QueryAuth(_secrets(keys), "s3", region(keys), expires=seconds).add_auth(signed)
+        return str(signed.url)
 
     def error_code(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, str]:  # noqa: ARG002 - Signer's signature
         """Return the code and the message of an ``<Error>`` document."""
@@ -84,9 +94,13 @@ class S3Signer:
             return "", ""
         return fields.get("Code", ""), fields.get("Message", "")
 
-    def is_expired(self, status: int, code: str, method: str) -> bool:
-        """Whether the credentials may have ended. The answer to a HEAD has no body: there a 400 is how S3 says so."""
-        return code in _EXPIRED or (method == "HEAD" and status == HTTPStatus.BAD_REQUEST)
+    def is_expired(self, status: int, code: str, method: str) -> bool:  # noqa: ARG002 - Signer's signature
+        """Whether the credentials may have ended. A refused HEAD never tells: it has no body to tell it in."""
+        return code in _EXPIRED
+
+
+def _secrets(keys: Mapping[str, str]) -> Credentials:
+    return Credentials(needed(keys, "access_key_id"), needed(keys, "secret_access_key"), keys.get("session_token"))
 
 
 def region(keys: Mapping[str, str]) -> str:
@@ -121,32 +135,42 @@ def md5_header(digest: bytes) -> str:
     return b64encode(digest).decode()
 
 
+def bare_etag(header: str | None) -> str | None:
+    """Return the ETag in a header or in XML: without quotes, and without the mark that a proxy puts on a weak one."""
+    return (header or "").removeprefix("W/").strip('"') or None
+
+
 def md5_of_etag(etag: str | None) -> str | None:
     """Return the MD5 in an ETag, where it is one: 32 hex digits, a single part."""
     return etag if etag is not None and _MD5.fullmatch(etag) else None
 
 
+def is_md5_hidden(headers: Mapping[str, str]) -> bool:
+    """Whether the ETag looks like an MD5 and is none: so it is with keys of AWS KMS."""
+    return headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+
+
 def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta:
     """Return what the headers of a HEAD or GET say."""
-    etag = headers.get("ETag", "").strip('"') or None
-    modified = headers.get("Last-Modified")
-    encrypted = headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+    etag = bare_etag(headers.get("ETag"))
     return BlobMeta(
         key=key,
         size=size,
         etag=etag,
-        modified_at=parsedate_to_datetime(modified) if modified else None,
-        md5=None if encrypted else md5_of_etag(etag),
+        modified_at=_time(headers.get("Last-Modified"), parsedate_to_datetime),
+        md5=None if is_md5_hidden(headers) else md5_of_etag(etag),
     )
 
 
 def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
-    """Read a page of ListObjectsV2 with ``encoding-type=url``. Returns the page and the token of the next one.
+    """Read a page of ListObjectsV2. Returns the page and the token of the next one.
+
+    Keys are decoded where the answer says that they are encoded: not every server does what ``encoding-type`` asks.
 
     :param where: the address that was listed, for errors.
     :raises InvalidAnswer: not a listing, or one without what it needs; nothing is concluded from it.
     """
-    blobs: list[BlobMeta] = []
+    items: list[dict[str, str]] = []
     prefixes: list[str] = []
     fields: dict[str, str] = {}
     item: dict[str, str] = {}
@@ -156,10 +180,10 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
             case [_, "Contents", name]:
                 item[name] = text
             case [_, "Contents"]:
-                blobs.append(_listed(item, where))
+                items.append(dict(item))
                 item.clear()
             case [_, "CommonPrefixes", "Prefix"]:
-                prefixes.append(unquote_plus(text))
+                prefixes.append(text)
             case [_, name]:
                 fields[name] = text
 
@@ -168,30 +192,35 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
         raise InvalidAnswer(
             f"the listing of {where} is not a listing but <{root}>", remedy="Check the endpoint of the bucket"
         )
+    decode = unquote_plus if fields.get("EncodingType") == "url" else str
+    page = Page(
+        blobs=[_listed(decode(found.get("Key", "")), found, where) for found in items],
+        prefixes=[decode(prefix) for prefix in prefixes],
+    )
     if fields.get("IsTruncated") != "true":
-        return Page(blobs=blobs, prefixes=prefixes), None
+        return page, None
     token = fields.get("NextContinuationToken")
     if not token:
         raise InvalidAnswer(f"the listing of {where} goes on, but does not say where")
-    return Page(blobs=blobs, prefixes=prefixes), token
+    return page, token
 
 
-def _listed(item: Mapping[str, str], where: str) -> BlobMeta:
-    key = unquote_plus(item.get("Key", ""))
+def _listed(key: str, item: Mapping[str, str], where: str) -> BlobMeta:
     size = item.get("Size", "")
     if not key or not size.isdecimal():
         raise InvalidAnswer(f"the listing of {where} has the key {key!r} with the size {size!r}")
-    etag = item.get("ETag", "").strip('"') or None
-    return BlobMeta(
-        key=key, size=int(size), etag=etag, modified_at=_time(item.get("LastModified")), md5=md5_of_etag(etag)
-    )
+    etag = bare_etag(item.get("ETag"))
+    modified = _time(item.get("LastModified"), datetime.fromisoformat)
+    return BlobMeta(key=key, size=int(size), etag=etag, modified_at=modified, md5=md5_of_etag(etag))
 
 
-def _time(text: str | None) -> datetime | None:
+def _time(text: str | None, read: Callable[[str], datetime]) -> datetime | None:
+    """Return a time as a store writes it; `None` for one that cannot be read: no blob is lost for its date."""
     try:
-        return datetime.fromisoformat(text) if text else None
+        moment = read(text) if text else None
     except ValueError:
         return None
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def deletion(keys: Sequence[str]) -> bytes:
@@ -201,8 +230,8 @@ def deletion(keys: Sequence[str]) -> bytes:
 
 
 def fits_xml(key: str) -> bool:
-    """Whether XML 1.0 can hold the key: most control characters cannot be written, and a carriage return is lost."""
-    return not re.search("[\x00-\x08\x0b-\x1f\ufffe\uffff]|[\ud800-\udfff]", key) and "\n" not in key
+    """Whether XML carries the key unharmed: it has no control characters, and servers trim white space at its ends."""
+    return not _NOT_XML.search(key) and key == key.strip()
 
 
 def parse_deletion(body: bytes, where: str) -> list[tuple[str, str, str]]:

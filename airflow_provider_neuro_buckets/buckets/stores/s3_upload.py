@@ -1,0 +1,158 @@
+"""How bytes get into an S3 bucket: a checked PUT, and uploads in parts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError, IntegrityError, ResourceNotFound
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.s3_sdk import S3Sdk
+from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
+    SMALL_ANSWER,
+    bare_etag,
+    encode_key,
+    encode_query,
+    is_md5_hidden,
+    md5_header,
+    md5_of_etag,
+)
+
+log = logging.getLogger(__name__)
+
+ABORT_SECONDS = 3.0
+
+
+async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> str | None:
+    """PUT a body and return its ETag. S3 checks the MD5 that goes along; the ETag it answers is checked here.
+
+    Bytes that were damaged on the way are sent once more.
+
+    :param request: the PUT, without the body.
+    :raises IntegrityError: damaged again.
+    """
+    digest: hashlib._Hash = await in_thread_if_large(md5, body)
+    headers = {**request.headers, "Content-MD5": md5_header(digest.digest()), "Content-Length": str(size_of(body))}
+    whole = Request(what=request.what, method="PUT", path=request.path, query=request.query, headers=headers, body=body)
+    try:
+        return await _put_once(lane, whole, digest.hexdigest())
+    except IntegrityError as error:
+        log.warning("%s; sent once more", error.problem)
+        return await _put_once(lane, whole, digest.hexdigest())
+
+
+async def _put_once(lane: DirectLane, request: Request, sent: str) -> str | None:
+    response, _ = await lane.fetch(request, largest=SMALL_ANSWER)
+    etag = bare_etag(response.headers.get("ETag"))
+    if not is_md5_hidden(response.headers) and md5_of_etag(etag) not in {None, sent}:
+        raise IntegrityError(f"{request.what}: the storage holds other bytes than were sent", remedy="Write it again")
+    return etag
+
+
+class S3Upload:
+    """An upload in parts.
+
+    :param key: what it will be.
+    :param what: the attempt and its address, for errors.
+    :param head: looks at the key, to see whether the blob was made although nobody said so.
+    """
+
+    def __init__(
+        self, *, lane: DirectLane, sdk: S3Sdk, key: str, what: str, head: Callable[[], Awaitable[BlobMeta]]
+    ) -> None:
+        self._lane = lane
+        self._sdk = sdk
+        self._key = key
+        self._what = what
+        self._head = head
+        self._id = ""
+        self._etags: dict[int, str] = {}
+        self._sizes: dict[int, int] = {}
+        self._is_open = False
+
+    async def begin(self) -> None:
+        """Begin it; one that begins while this is cancelled is aborted."""
+        beginning = asyncio.ensure_future(self._call("create_multipart_upload"))
+        try:
+            self._begun(await asyncio.shield(beginning))
+        except asyncio.CancelledError:
+            await asyncio.wait([beginning], timeout=ABORT_SECONDS)
+            beginning.cancel()
+            if beginning.done() and not beginning.cancelled() and beginning.exception() is None:
+                self._begun(beginning.result())
+                await self.abort()
+            raise
+
+    def _begun(self, answer: Any) -> None:
+        self._id = answer["UploadId"]
+        self._is_open = True
+
+    async def put_part(self, number: int, body: Bytes) -> None:
+        """Send part `number`, from 1; its MD5 goes along and its ETag is checked."""
+        request = Request(
+            what=f"{self._what} (part {number})",
+            method="PUT",
+            path=encode_key(self._key),
+            query=encode_query({"partNumber": str(number), "uploadId": self._id}),
+        )
+        self._etags[number] = await put_checked(self._lane, request, body) or ""
+        self._sizes[number] = size_of(body)
+
+    async def complete(self) -> BlobMeta:
+        """Make the blob of the parts; after a lost answer the blob itself tells whether it was made."""
+        parts = [{"PartNumber": number, "ETag": f'"{self._etags[number]}"'} for number in sorted(self._etags)]
+        size = sum(self._sizes.values())
+        try:
+            answer = await self._call("complete_multipart_upload", UploadId=self._id, MultipartUpload={"Parts": parts})
+        except ResourceNotFound:
+            meta = await self._head()
+            if meta.size != size or meta.etag != self._expected_etag():
+                raise
+            self._is_open = False
+            return meta
+        self._is_open = False
+        return BlobMeta(key=self._key, size=size, etag=bare_etag(answer.get("ETag")))
+
+    def _expected_etag(self) -> str:
+        """Return the ETag that S3 gives to these parts; empty where they have no MD5 to make it of."""
+        if not all(md5_of_etag(etag) for etag in self._etags.values()):
+            return ""
+        digests = b"".join(bytes.fromhex(self._etags[number]) for number in sorted(self._etags))
+        return f"{md5(digests).hexdigest()}-{len(self._etags)}"
+
+    async def abort(self) -> None:
+        """Abort it unless it is complete: within seconds, also while being cancelled; a failure is told, not raised."""
+        if not self._is_open:
+            return
+        abort = asyncio.ensure_future(self._call("abort_multipart_upload", UploadId=self._id))
+        try:
+            await asyncio.wait_for(asyncio.shield(abort), ABORT_SECONDS)
+        except ResourceNotFound:
+            pass
+        except (BucketsError, TimeoutError) as error:
+            abort.cancel()
+            log.warning(
+                "The upload %s was not aborted (%s: %s); its parts remain until the bucket's rules remove them",
+                self._id,
+                self._what,
+                type(error).__name__,
+            )
+
+    async def _call(self, operation: str, **parameters: Any) -> Any:
+        return await self._lane.retrying(
+            lambda: self._sdk.call(operation, self._what, Key=self._key, **parameters), self._what
+        )
+
+
+def md5(body: Bytes) -> hashlib._Hash:
+    """Return the digest of a body."""
+    return hashlib.md5(body, usedforsecurity=False)
+
+
+def size_of(body: Bytes) -> int:
+    """Return the bytes of a body."""
+    return body.nbytes if isinstance(body, memoryview) else len(body)
