@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from airflow_provider_neuro_buckets.local.process import dies_with_parent
 
 if TYPE_CHECKING:
     from airflow_provider_neuro_buckets.buckets import BucketsConfig
@@ -60,18 +57,18 @@ def local_platform(arguments: Sequence[str] = ()) -> Iterator[RunningPlatform]:
 
     :raises RuntimeError: it did not start; says why.
     """
-    command = [sys.executable, "-m", "airflow_provider_neuro_buckets.local.cli", "--json", *arguments]
     process = subprocess.Popen(  # noqa: S603 - our own program
-        command,
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-m", __name__, *arguments],
+        # Nobody writes to it: its end tells the platform that this process is no more.
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         # Ctrl-C is for this process, which then stops the platform in order.
         start_new_session=True,
-        preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 - nothing in it takes a lock
     )
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"the local platform did not start (exit status {process.wait()}); see above")
@@ -84,4 +81,16 @@ def local_platform(arguments: Sequence[str] = ()) -> Iterator[RunningPlatform]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdout.close()  # type: ignore[union-attr]  # it was asked for above
+        process.stdin.close()
+        process.stdout.close()
+
+
+def main() -> int:
+    """Serve until the process that holds the other end of standard input ends, however it does."""
+    from airflow_provider_neuro_buckets.local import cli  # noqa: PLC0415 - whoever starts a platform needs no server
+
+    return cli.main(["--json", *sys.argv[1:]], owner=sys.stdin.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

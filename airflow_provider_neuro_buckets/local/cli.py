@@ -9,22 +9,26 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_neuro_buckets.local.server import LIFE_SECONDS, LocalPlatform
-from airflow_provider_neuro_buckets.local.storage import StorageError
+from airflow_provider_neuro_buckets.local.storage import LIFE_SECONDS as POSSIBLE_SECONDS
+from airflow_provider_neuro_buckets.local.weed import StorageError
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit status."""
+def main(arguments: Sequence[str] | None = None, *, owner: int | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit status.
+
+    :param owner: a file descriptor; its end, too, stops the platform.
+    """
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
-        asyncio.run(_serve(options))
+        asyncio.run(_serve(options, owner))
     except StorageError as error:
-        print(error, file=sys.stderr)
+        print(f"{error}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -37,37 +41,52 @@ def _parser() -> argparse.ArgumentParser:
         description="A Neuro buckets platform on this machine, for demos, for tests, for writing DAGs.",
     )
     parser.add_argument("--data-dir", type=Path, help="keep buckets, blobs and tokens here (default: keep nothing)")
-    parser.add_argument("--port", type=int, default=0, help="port of the REST service (default: a free one)")
+    parser.add_argument(
+        "--port", type=_within(range(65_536)), default=0, help="port of the REST service (default: a free one)"
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON when ready, and nothing else")
     parser.add_argument(
         "--credentials-seconds",
-        type=int,
+        type=_within(POSSIBLE_SECONDS),
         default=LIFE_SECONDS,
         help="how long temporary credentials are good (default: %(default)s)",
     )
     return parser
 
 
-async def _serve(options: argparse.Namespace) -> None:
-    """Serve; the first signal stops in order, also while starting."""
+def _within(allowed: range) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) not in allowed:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {allowed[0]} to {allowed[-1]}")
+        return int(text)
+
+    return number
+
+
+async def _serve(options: argparse.Namespace, owner: int | None) -> None:
+    """Serve; the first signal, or the end of `owner`, stops in order, also while starting."""
     this = asyncio.current_task()
     assert this is not None
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
     def stop() -> None:
+        if owner is not None:
+            loop.remove_reader(owner)
         if not stopping.is_set():
             stopping.set()
             this.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+    if owner is not None:
+        loop.add_reader(owner, stop)
     try:
         async with LocalPlatform.open(
             data_dir=options.data_dir, port=options.port, life_seconds=options.credentials_seconds
         ) as platform:
             _announce(platform, as_json=options.json)
-            await asyncio.Event().wait()
+            raise await platform.ended()
     except asyncio.CancelledError:
         if not stopping.is_set():
             raise

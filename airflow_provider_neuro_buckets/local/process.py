@@ -20,7 +20,6 @@ def dies_with_parent(signal_number: signal.Signals) -> Callable[[], None]:
 
     def prepare() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(signal_number), 0, 0, 0)
-        os.umask(0o077)
         if os.getppid() != parent:  # it died between fork and prctl
             os.kill(os.getpid(), signal_number)
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,11 @@ class BucketRecord:
     def new(cls, **fields: Any) -> BucketRecord:
         """Make a record with a new id, dated now."""
         return cls(id=f"bucket-{uuid.uuid4()}", created_at=datetime.now(UTC).isoformat(), **fields)
+
+    @property
+    def real_name(self) -> str:
+        """Name of the bucket at its provider; imported credentials may bring another."""
+        return str(self.credentials.get("bucket_name", self.storage_name))
 
     def to_json(self) -> dict[str, Any]:
         """Return what the platform tells of the bucket."""
@@ -68,27 +75,49 @@ class Records:
 
     @classmethod
     def load(cls, path: Path) -> Records:
-        """Read the records, or begin new ones with new tokens and keys."""
+        """Read the records, or begin new ones with new tokens and keys.
+
+        :raises ValueError: the file is not one of ours.
+        """
         if not path.exists():
             records = cls(path, secrets=_new_secrets())
-            records.save()
+            records._save(records.buckets, records.credentials)
             return records
         stored = json.loads(path.read_text())
-        return cls(
-            path,
-            buckets={item["id"]: BucketRecord(**item) for item in stored["buckets"]},
-            credentials={
-                item["id"]: CredentialsRecord(**{**item, "bucket_ids": tuple(item["bucket_ids"])})
-                for item in stored["credentials"]
-            },
-            secrets=stored["secrets"],
-        )
+        try:
+            return cls(
+                path,
+                buckets={item["id"]: BucketRecord(**item) for item in stored["buckets"]},
+                credentials={
+                    item["id"]: CredentialsRecord(**{**item, "bucket_ids": tuple(item["bucket_ids"])})
+                    for item in stored["credentials"]
+                },
+                secrets={name: stored["secrets"][name] for name in _new_secrets()},
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"unexpected content: {error}") from None
 
-    def save(self) -> None:
-        """Replace the file."""
+    def put_bucket(self, bucket: BucketRecord) -> None:
+        """Add or replace a bucket."""
+        self._save({**self.buckets, bucket.id: bucket}, self.credentials)
+
+    def drop_bucket(self, bucket: BucketRecord) -> None:
+        """Forget a bucket."""
+        self._save(_without(self.buckets, bucket.id), self.credentials)
+
+    def put_credentials(self, credentials: CredentialsRecord) -> None:
+        """Add or replace credentials."""
+        self._save(self.buckets, {**self.credentials, credentials.id: credentials})
+
+    def drop_credentials(self, credentials: CredentialsRecord) -> None:
+        """Forget credentials."""
+        self._save(self.buckets, _without(self.credentials, credentials.id))
+
+    def _save(self, buckets: dict[str, BucketRecord], credentials: dict[str, CredentialsRecord]) -> None:
+        """Replace the file, then what is remembered: a full disk changes neither."""
         stored = {
-            "buckets": [asdict(bucket) for bucket in self.buckets.values()],
-            "credentials": [asdict(credentials) for credentials in self.credentials.values()],
+            "buckets": [asdict(bucket) for bucket in buckets.values()],
+            "credentials": [asdict(item) for item in credentials.values()],
             "secrets": self.secrets,
         }
         beside = self.path.with_suffix(".new")
@@ -97,26 +126,7 @@ class Records:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self.path)
-
-    def put_bucket(self, bucket: BucketRecord) -> None:
-        """Add or replace a bucket."""
-        self.buckets[bucket.id] = bucket
-        self.save()
-
-    def drop_bucket(self, bucket: BucketRecord) -> None:
-        """Forget a bucket."""
-        self.buckets.pop(bucket.id, None)
-        self.save()
-
-    def put_credentials(self, credentials: CredentialsRecord) -> None:
-        """Add or replace credentials."""
-        self.credentials[credentials.id] = credentials
-        self.save()
-
-    def drop_credentials(self, credentials: CredentialsRecord) -> None:
-        """Forget credentials."""
-        self.credentials.pop(credentials.id, None)
-        self.save()
+        self.buckets, self.credentials = buckets, credentials
 
     def find_bucket(self, name: str, *, org: str, project: str) -> BucketRecord | None:
         """Return the bucket of that name in a project."""
@@ -130,6 +140,10 @@ class Records:
         """Return the owner's credentials of that id or name; those of others do not exist for them."""
         own = [item for item in self.credentials.values() if item.owner == owner]
         return next((item for item in own if id_or_name in {item.id, item.name}), None)
+
+
+def _without(items: dict[str, T], key: str) -> dict[str, T]:
+    return {other: item for other, item in items.items() if other != key}
 
 
 def _new_secrets() -> dict[str, str]:

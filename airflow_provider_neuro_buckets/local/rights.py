@@ -61,7 +61,8 @@ class Users:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer":
             return None
-        known = [user for token, user in self._by_token.items() if hmac.compare_digest(token.encode(), given.encode())]
+        wanted = given.encode(errors="surrogateescape")
+        known = [user for token, user in self._by_token.items() if hmac.compare_digest(token.encode(), wanted)]
         return known[0] if known else None
 
     def caller(self, request: web.Request) -> User:

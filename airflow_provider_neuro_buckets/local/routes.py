@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 from botocore.exceptions import ClientError
 
+from airflow_provider_neuro_buckets.local import imported
 from airflow_provider_neuro_buckets.local.answers import (
     Refusal,
     bad_request,
@@ -35,6 +37,8 @@ LONGEST_SIGNED_SECONDS = 604_800
 _IGNORED = frozenset({"owner", "public", "imported", "provider", "created_at"})
 _SELECTORS = frozenset({"owner", "org_name", "project_name"})
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 
 class Routes:
     """Answers the requests of the buckets service.
@@ -47,25 +51,36 @@ class Routes:
         self._storage = storage
         self._users = users
         self._life_seconds = life_seconds
+        self._changes = asyncio.Lock()
 
     def table(self, base: str) -> list[web.RouteDef]:
         """Return the routes below `base`."""
         buckets, credentials = f"{base}/buckets", f"{base}/persistent_credentials"
         return [
-            web.post(buckets, self.create),
-            web.post(f"{buckets}/import/external", self.import_external),
+            web.post(buckets, self._alone(self.create)),
+            web.post(f"{buckets}/import/external", self._alone(self.import_external)),
             web.get(buckets, self.list_buckets),
             web.get(f"{buckets}/find/by_path", self.by_path),
             web.get(f"{buckets}/{{bucket}}", self.get),
-            web.patch(f"{buckets}/{{bucket}}", self.patch),
-            web.delete(f"{buckets}/{{bucket}}", self.delete),
+            web.patch(f"{buckets}/{{bucket}}", self._alone(self.patch)),
+            web.delete(f"{buckets}/{{bucket}}", self._alone(self.delete)),
             web.post(f"{buckets}/{{bucket}}/make_tmp_credentials", self.make_tmp_credentials),
             web.post(f"{buckets}/{{bucket}}/sign_blob_url", self.sign),
-            web.post(credentials, self.create_credentials),
+            web.post(credentials, self._alone(self.create_credentials)),
             web.get(credentials, self.list_credentials),
             web.get(f"{credentials}/{{credentials}}", self.get_credentials),
-            web.delete(f"{credentials}/{{credentials}}", self.delete_credentials),
+            web.delete(f"{credentials}/{{credentials}}", self._alone(self.delete_credentials)),
         ]
+
+    def _alone(self, handler: Handler) -> Handler:
+        """Let one change finish before the next begins, so that a name that was free is free still."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            await request.read()
+            async with self._changes:
+                return await handler(request)
+
+        return answer
 
     # Buckets
 
@@ -144,8 +159,9 @@ class Routes:
         if "public" in body and body["public"] != bucket.public:
             public = read_bool(body, "public")
             if bucket.imported:
-                raise unexpected("generator didn't yield")
-            await self._storage.set_public(bucket.storage_name, public=bool(public))
+                await imported.set_public(bucket, public=bool(public))
+            else:
+                await self._storage.set_public(bucket.storage_name, public=bool(public))
             bucket = replace(bucket, public=public)
             self._records.put_bucket(bucket)
         return web.json_response(bucket.to_json())
@@ -182,11 +198,13 @@ class Routes:
         key, seconds = read_text(body, "key"), body.get("expires_in_sec", 3600)
         if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds < 1:
             raise schema_error("expires_in_sec", "Must be greater than or equal to 1.")
-        if seconds > LONGEST_SIGNED_SECONDS:
+        if seconds > LONGEST_SIGNED_SECONDS and bucket.provider != "azure":
             raise bad_request(f"expires_in_sec must be at most {LONGEST_SIGNED_SECONDS}")
         if bucket.imported:
-            raise unexpected("generator didn't yield")
-        return web.json_response({"url": await self._storage.sign(bucket.storage_name, key, seconds)})
+            url = await imported.sign(bucket, key, seconds)
+        else:
+            url = await self._storage.sign(bucket.storage_name, key, seconds)
+        return web.json_response({"url": url})
 
     def _bucket(self, request: web.Request, action: Action) -> tuple[User, BucketRecord]:
         """Return the caller and the bucket of a request: by id first, then by name in an org and project."""

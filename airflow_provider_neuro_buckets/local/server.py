@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
+import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,17 +19,15 @@ from aiohttp import web
 from airflow_provider_neuro_buckets.local.answers import Refusal, unexpected
 from airflow_provider_neuro_buckets.local.records import Records
 from airflow_provider_neuro_buckets.local.rights import CLUSTER, ORG, PROJECT, Users
-from airflow_provider_neuro_buckets.local.routes import Routes
-from airflow_provider_neuro_buckets.local.storage import Storage, StorageError
+from airflow_provider_neuro_buckets.local.routes import Handler, Routes
+from airflow_provider_neuro_buckets.local.storage import Storage
+from airflow_provider_neuro_buckets.local.weed import HOST, StorageError, find_program
 
 log = logging.getLogger(__name__)
 
 API = "/api/v1"
 BUCKETS = f"{API}/buckets"
 LIFE_SECONDS = 3600
-_HOST = "127.0.0.1"
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class LocalPlatform:
     :ivar api_url: address of the platform, the host of an Airflow connection.
     :ivar buckets_url: address of its buckets service.
     :ivar storage_url: address of the S3 server behind it.
+    :ivar ended: waits until that server ends by itself, which it should not; returns what to say then.
     """
 
     api_url: str
@@ -44,6 +45,7 @@ class LocalPlatform:
     storage_url: str
     token: str = field(repr=False)
     readonly_token: str = field(repr=False)
+    ended: Callable[[], Awaitable[StorageError]] = field(repr=False)
     cluster_name: str = CLUSTER
     org_name: str = ORG
     project_name: str = PROJECT
@@ -72,52 +74,75 @@ class LocalPlatform:
         :param data_dir: keeps buckets, blobs and tokens from one start to the next; `None` keeps nothing.
         :param port: of the REST service; 0 takes a free one.
         :param life_seconds: how long temporary credentials are good.
-        :raises StorageError: the storage cannot be started, or the folder or the port is in use.
+        :raises StorageError: the storage cannot be started, or the folder or the port cannot be used.
         """
+        program = find_program()
         async with AsyncExitStack() as stack:
-            runtime = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="neuro-buckets-")))
-            home = _private(data_dir or runtime / "data")
-            stack.enter_context(_locked(home))
-            records = Records.load(home / "platform.json")
-            storage = await stack.enter_async_context(
-                Storage.open(_private(home / "storage"), runtime, records.secrets)
-            )
+            listener = stack.enter_context(_listener(port))
+            runtime = stack.enter_context(_runtime())
+            records, data = stack.enter_context(_opened(data_dir or runtime / "data"))
+            storage = await stack.enter_async_context(Storage.open(program, data, runtime, records.secrets))
             users = Users(records.secrets)
             routes = Routes(records=records, storage=storage, users=users, life_seconds=life_seconds)
-            address = await _serve(stack, _application(routes, users), port)
+            address = await _serve(stack, _application(routes, users), listener)
             yield cls(
                 api_url=address + API,
                 buckets_url=address + BUCKETS,
                 storage_url=storage.endpoint,
                 token=records.secrets["token"],
                 readonly_token=records.secrets["readonly_token"],
+                ended=storage.ended,
             )
 
 
-def _private(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    return folder.resolve()
+@contextmanager
+def _runtime() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="neuro-buckets-") as folder:
+        yield Path(folder).resolve()
 
 
-class _locked:  # noqa: N801 - a context manager that reads as a word
-    """Holds a folder for one platform; the kernel lets go of it whatever ends the process."""
+@contextmanager
+def _opened(home: Path) -> Iterator[tuple[Records, Path]]:
+    """Hold a data folder for one platform; give its records, and the folder of the storage in it.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    The kernel lets go of the folder whatever ends the process.
+    """
+    try:
+        home = home.resolve()
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data = home / "storage"
+        data.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(home / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise StorageError(f"{home} cannot keep the data ({error.strerror}). Choose another --data-dir") from None
+    try:
+        yield _locked_records(home, lock), data
+    finally:
+        os.close(lock)
 
-    def __enter__(self) -> None:
-        import fcntl  # noqa: PLC0415 - POSIX only, like the storage server
 
-        self._file = os.open(self._folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+def _locked_records(home: Path, lock: int) -> Records:
+    path = home / "platform.json"
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return Records.load(path)
+    except BlockingIOError:
+        raise StorageError(f"Another platform uses {home}. Stop it, or choose another --data-dir") from None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be used ({error}). Choose another --data-dir") from None
+
+
+@contextmanager
+def _listener(port: int) -> Iterator[socket.socket]:
+    """Take the port of the REST service; it listens when there is something to answer with."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
-            raise StorageError(f"Another platform uses {self._folder}. Stop it, or choose another --data-dir") from None
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._file)
+            listener.bind((HOST, port))
+            listener.listen()
+        except OSError as error:
+            raise StorageError(f"Port {port} cannot be used ({error.strerror}). Choose another --port") from None
+        yield listener
 
 
 def _application(routes: Routes, users: Users) -> web.Application:
@@ -163,14 +188,10 @@ def _config(users: Users) -> Handler:
     return config
 
 
-async def _serve(stack: AsyncExitStack, application: web.Application, port: int) -> str:
+async def _serve(stack: AsyncExitStack, application: web.Application, listener: socket.socket) -> str:
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, _HOST, port)
-    try:
-        await site.start()
-    except OSError as error:
-        raise StorageError(f"Port {port} cannot be used ({error.strerror}). Choose another --port") from None
-    host, chosen = runner.addresses[0][:2]
-    return f"http://{host}:{chosen}"
+    await web.SockSite(runner, listener).start()
+    host, port = listener.getsockname()
+    return f"http://{host}:{port}"
