@@ -48,9 +48,11 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     Capability,
     Page,
     PartLimits,
+    check_signed_life,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.keys import check_key
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
 from airflow_provider_neuro_buckets.buckets.uri import blob_uri
 
@@ -151,6 +153,8 @@ class AzureStore:
 
     def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         """List keys, up to 5,000 a page; the next page is on its way while one is handed over."""
+        if prefix:
+            check_key(prefix)
         return pages_of(lambda marker: self._page(prefix, delimiter, page_size, marker), self.address(prefix))
 
     async def _page(
@@ -172,6 +176,8 @@ class AzureStore:
 
     async def delete(self, keys: Sequence[str]) -> Mapping[str, BucketsError]:
         """Delete keys, 256 a request."""
+        for key in keys:
+            check_key(key)
         held = [key for key in keys if why_not_held(key) is None]
         failures: dict[str, BucketsError] = {}
         alone = held if len(held) == 1 else []
@@ -248,6 +254,7 @@ class AzureStore:
 
         :raises UnsupportedProvider: the bucket is opened with a SAS, which cannot make another one.
         """
+        check_signed_life(expires_in_seconds)
         path = self._new(key)
         access = self._signer.access(await self._credentials.current())
         if access.sas:
@@ -259,12 +266,14 @@ class AzureStore:
 
     def _existing(self, key: str) -> str:
         """Return the path of a key that is read."""
+        check_key(key)
         if reason := why_not_held(key):
             raise ResourceNotFound(f"there is no blob {self.address(key)}: {reason}", remedy="Check the key")
         return encode_key(key)
 
     def _new(self, key: str) -> str:
         """Return the path of a key that is written."""
+        check_key(key)
         if reason := why_not_held(key):
             raise InvalidAddress(f"Azure cannot hold {self.address(key)}: {reason}", remedy="Choose another key")
         return encode_key(key)
