@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
+    BucketsError,
     ConfigurationError,
     PermissionDenied,
     UnsupportedProvider,
@@ -31,6 +32,7 @@ class BucketsOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("neuro_buckets_conn_id",)
     ui_color = "#e8f0fe"
+    _killed = False
 
     def __init__(self, *, neuro_buckets_conn_id: str = "neuro_buckets_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -44,8 +46,10 @@ class BucketsOperator(BaseOperator):
         return NeuroBucketsHook(self.neuro_buckets_conn_id)
 
     def on_kill(self) -> None:
-        """Cancel the call that runs: its uploads are aborted and its temporary files removed."""
-        self.hook.cancel()
+        """Cancel the call that runs, or the first to come: its uploads are aborted and its temporary files removed."""
+        self._killed = True
+        if "hook" in self.__dict__:  # a signal handler makes no hook
+            self.hook.cancel()
 
     @contextmanager
     def buckets(self) -> Iterator[NeuroBucketsHook]:
@@ -53,18 +57,36 @@ class BucketsOperator(BaseOperator):
 
         :raises AirflowFailException: a retry cannot mend it: the connection, the token, the rights, the provider.
         :raises AirflowException: the task was killed.
+        :raises BucketsError: anything else, by its own type for a `retry_policy`; its text names the connection.
         """
         from airflow_provider_neuro_buckets.hooks.blocking import Cancelled  # noqa: PLC0415 - as the hook
 
         try:
             with self.hook as hook:
+                if self._killed:
+                    hook.cancel()
                 yield hook
         except HOPELESS as error:
-            raise AirflowFailException(self._told(error)) from error
+            self._name_connection(error)
+            raise AirflowFailException(str(error)) from error
+        except BucketsError as error:
+            self._name_connection(error)
+            raise
         except Cancelled as error:
             raise AirflowException(f"{self.task_id} was stopped; it has cleaned up after itself") from error
 
-    def _told(self, error: Exception) -> str:
-        """Return the text of an error, which always names the connection."""
-        text = str(error)
-        return text if self.neuro_buckets_conn_id in text else f"{text} (connection {self.neuro_buckets_conn_id!r})"
+    def _name_connection(self, error: BucketsError) -> None:
+        """Let an error, which knows nothing of Airflow, say which connection it is about."""
+        if self.neuro_buckets_conn_id not in str(error):
+            error.problem = f"connection {self.neuro_buckets_conn_id!r}: {error.problem}"
+
+
+def one_of(known: Sequence[str], **given: str) -> None:
+    """Refuse a misspelt choice when the DAG is parsed, not when the task runs.
+
+    :param given: the argument, such as ``if_exists="use"``.
+    :raises ValueError: names the argument and what it may be.
+    """
+    for name, value in given.items():
+        if value not in known:
+            raise ValueError(f"{name}={value!r} is none of {', '.join(map(repr, known))}")

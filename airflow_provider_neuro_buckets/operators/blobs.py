@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_neuro_buckets.buckets.errors import ResourceNotFound
-from airflow_provider_neuro_buckets.operators.base import BucketsOperator
+from airflow_provider_neuro_buckets.operators.base import BucketsOperator, one_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -28,6 +28,7 @@ class BucketBlobRmOperator(BucketsOperator):
         self, *, uri: str, recursive: bool = False, if_missing: Literal["ignore", "fail"] = "ignore", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        one_of(("ignore", "fail"), if_missing=if_missing)
         self.uri = uri
         self.recursive = recursive
         self.if_missing = if_missing

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_neuro_buckets.buckets.errors import AlreadyExists, ResourceNotFound
-from airflow_provider_neuro_buckets.operators.base import BucketsOperator
+from airflow_provider_neuro_buckets.operators.base import BucketsOperator, one_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -41,6 +41,7 @@ class BucketCreateOperator(BucketsOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        one_of(("use", "fail"), if_exists=if_exists)
         self.name = name
         self.if_exists = if_exists
         self.cluster_name = cluster_name
@@ -90,6 +91,7 @@ class BucketRmOperator(BucketsOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        one_of(("ignore", "fail"), if_missing=if_missing)
         self.bucket_id_or_name = bucket_id_or_name
         self.force = force
         self.if_missing = if_missing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_neuro_buckets.operators.base import BucketsOperator
+from airflow_provider_neuro_buckets.operators.base import BucketsOperator, one_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -41,6 +41,7 @@ class BucketUploadDirOperator(BucketsOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        one_of(("inside", "follow", "skip"), symlinks=symlinks)
         self.src = src
         self.dst = dst
         self.update = update

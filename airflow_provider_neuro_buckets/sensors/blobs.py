@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
@@ -29,6 +33,8 @@ _HOPELESS = frozenset({"InvalidAddress", *(kind.__name__ for kind in HOPELESS)})
 
 class BucketsSensor(BucketsOperator, BaseSensorOperator):
     """Base of the sensors: asks a question until it has an answer, which is the XCom in every mode.
+
+    `soft_fail` skips the task when the time is up, in every mode; a wrong token or a platform that is gone fails it.
 
     :param deferrable: wait in the triggerer instead of in a worker's slot. The first question is asked by the worker.
     """
@@ -62,12 +68,41 @@ class BucketsSensor(BucketsOperator, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait for the answer, here or in the triggerer."""
-        if not self.deferrable:
-            return super().execute(context)
-        first = self.poke(context)
+        with self._soft_fail_in_time():
+            if not self.deferrable:
+                return super().execute(context)
+            first = self._first_poke(context)
         if not first.is_done:
             self.defer(trigger=self.trigger(), method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
         return first.xcom_value
+
+    def _first_poke(self, context: Context) -> PokeReturnValue:
+        """Ask once, with what `never_fail` and `silent_fail` mean in the other modes."""
+        try:
+            return self.poke(context)
+        except Exception as error:
+            if self.never_fail:
+                raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
+            if not self.silent_fail or isinstance(error, AirflowFailException):
+                raise
+            self.log.exception("Sensor poke failed")
+            return PokeReturnValue(is_done=False)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on with what the triggerer says."""
+        with self._soft_fail_in_time():
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    @contextmanager
+    def _soft_fail_in_time(self) -> Iterator[None]:
+        """Let `soft_fail` skip what took too long; Airflow's own, in some modes, hides every failure."""
+        try:
+            yield
+        except AirflowSkipException as skip:
+            error = skip.__cause__
+            if self.soft_fail and error and not isinstance(error, AirflowSensorTimeout | AirflowTaskTimeout):
+                raise error from error.__cause__
+            raise
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> Any:
         """Take the answer from the triggerer.

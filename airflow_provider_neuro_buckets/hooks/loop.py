@@ -1,0 +1,150 @@
+"""An event loop in a thread of its own, on which blocking code runs coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+CLEAN_UP_SECONDS = 4.0
+"""How long an interrupted call may take to abort its uploads and remove its temporary files."""
+
+
+class Cancelled(Exception):
+    """The call was cancelled from outside, and has cleaned up."""
+
+
+class LoopThread:
+    """An event loop in a thread, from :meth:`start` to :meth:`stop`. Any number of threads may :meth:`run` on it."""
+
+    _loop: asyncio.AbstractEventLoop
+
+    def __init__(self) -> None:
+        self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._stopping = asyncio.Event()
+        self._stopped = False
+        self._cancelled = False
+        self._calls: set[_Call[Any]] = set()
+        self._door = threading.Lock()
+        self._thread = threading.Thread(target=self._main, name="neuro-buckets", daemon=True)
+
+    def start(self) -> Self:
+        """Start the thread and wait until its loop runs."""
+        self._thread.start()
+        self._started.result()
+        return self
+
+    def stop(self) -> None:
+        """Cancel what still runs, close the loop and end the thread.
+
+        A thread that hangs in a read which nothing can interrupt, such as of a dead network drive, is left behind.
+        """
+        with self._door:
+            if not self._stopped:
+                self._stopped = True
+                self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(CLEAN_UP_SECONDS)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing can run here any more."""
+        return self._stopped
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)  # raised by start, which waits for it
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._started.set_result(None)
+        await self._stopping.wait()
+
+    def run(self, coroutine: Coroutine[Any, Any, T], *, closing: bool = False) -> T:
+        """Run a coroutine and wait for it.
+
+        Whatever interrupts the waiting (Ctrl-C, a task's time-out) cancels the coroutine, waits for its clean-up, and
+        goes on.
+
+        :param closing: it gives something back: it also runs after :meth:`cancel`, which does not reach it.
+        :raises Cancelled: :meth:`cancel` was called.
+        """
+        call = _Call(coroutine)
+        self._post(call, closing=closing)
+        try:
+            concurrent.futures.wait([call.outcome])
+        except BaseException:
+            with suppress(RuntimeError):  # the loop is closed: nothing runs
+                self._loop.call_soon_threadsafe(call.cancel)
+            concurrent.futures.wait([call.outcome], CLEAN_UP_SECONDS)
+            raise
+        try:
+            return call.outcome.result()
+        finally:
+            del call  # an error in it refers to this frame, which would refer back and keep both alive
+
+    def _post(self, call: _Call[Any], *, closing: bool) -> None:
+        """Let the loop begin a call; once this returns, it will, and will end it."""
+        with self._door:
+            if threading.current_thread() is self._thread:
+                reason = "a blocking call from the event loop that has to answer it would wait for ever"
+            elif self._stopped:
+                reason = "the hook is closed: use what it returns inside its `with` block"
+            else:
+                self._loop.call_soon_threadsafe(self._begin, call, closing)
+                return
+        call.coroutine.close()
+        raise RuntimeError(reason)
+
+    def _begin(self, call: _Call[Any], closing: bool) -> None:  # noqa: FBT001 - a callback gets no keywords
+        task = call.begin()
+        if closing:
+            return
+        self._calls.add(call)
+        task.add_done_callback(lambda _: self._calls.discard(call))
+        if self._cancelled:
+            call.cancel()
+
+    def cancel(self) -> None:
+        """Cancel what runs and whatever would still begin. Safe in any thread and signal handler; does not wait."""
+        self._cancelled = True
+        with suppress(RuntimeError):  # the loop is closed: nothing runs
+            self._loop.call_soon_threadsafe(self._cancel_all)
+
+    def _cancel_all(self) -> None:
+        for call in self._calls:
+            call.cancel()
+
+
+class _Call(Generic[T]):
+    """A coroutine on its way through the loop, and what comes of it for the thread that waits."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self.coroutine = coroutine
+        self.outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._task: asyncio.Task[T] | None = None
+
+    def begin(self) -> asyncio.Task[T]:
+        self._task = asyncio.create_task(self.coroutine)
+        self._task.add_done_callback(self._hand_over)
+        return self._task
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _hand_over(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.outcome.set_exception(Cancelled("the call was cancelled"))
+        elif (error := task.exception()) is not None:
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(task.result())
