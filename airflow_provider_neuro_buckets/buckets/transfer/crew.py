@@ -1,9 +1,10 @@
-"""Workers that share a queue: how a folder transfer keeps many files in flight with one task for each slot."""
+"""How a transfer keeps many things in flight: workers that share the work, and threads that are waited for."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,13 +13,14 @@ AHEAD = 10_000
 """How many small items the source may run ahead of the workers, so that totals are known early."""
 
 
-async def work_off(source: AsyncIterator[T], work: Callable[[T], Awaitable[None]], *, workers: int) -> None:
+async def work_off(source: AsyncGenerator[T, None], work: Callable[[T], Awaitable[None]], *, workers: int) -> None:
     """Await `work(item)` for each item of `source`, many at once; the first exception cancels the rest."""
     queue: asyncio.Queue[T | None] = asyncio.Queue(AHEAD)
 
     async def produce() -> None:
-        async for item in source:
-            await queue.put(item)
+        async with aclosing(source):
+            async for item in source:
+                await queue.put(item)
         for _ in range(workers):
             await queue.put(None)
 
@@ -26,29 +28,87 @@ async def work_off(source: AsyncIterator[T], work: Callable[[T], Awaitable[None]
         while (item := await queue.get()) is not None:
             await work(item)
 
+    async with _first_failure(), asyncio.TaskGroup() as group:
+        group.create_task(produce())
+        for _ in range(workers):
+            group.create_task(consume())
+
+
+async def share(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, workers: int) -> None:
+    """Await `work(item)` for each item, many at once; the first exception cancels the rest.
+
+    A file has more parts than there can be requests: a task for each worker is enough, one for each part is not needed.
+    """
+    left = iter(items)
+
+    async def consume() -> None:
+        for item in left:
+            await work(item)
+
+    async with _first_failure(), asyncio.TaskGroup() as group:
+        for _ in range(workers):
+            group.create_task(consume())
+
+
+@asynccontextmanager
+async def _first_failure() -> AsyncIterator[None]:
+    """Raise the first exception of a group as it was."""
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(produce())
-            for _ in range(workers):
-                group.create_task(consume())
-    except* Exception as errors:  # noqa: BLE001 - unwrapped, not handled: the caller sees the first one as it was
+        yield
+    except BaseExceptionGroup as errors:
         raise first_of(errors) from None
 
 
 def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first exception in a group of groups."""
-    first = errors.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
+    """Return the first exception in a group of groups; before others one that nobody may catch, such as a time-out."""
+    flat = list(_flat(errors))
+    return next((error for error in flat if not isinstance(error, Exception)), flat[0])
+
+
+def _flat(errors: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _flat(error)
+        else:
+            yield error
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Run blocking work in a thread, to its end also when cancelled: what it makes can then be cleaned up."""
+    """Run blocking work in a thread, to its end however often it is cancelled: no thread outlives what it works on."""
     running = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait([running])
+        await _ended(running)
         raise
+
+
+@asynccontextmanager
+async def made_in_thread(make: Callable[[], T], close: Callable[[T], None]) -> AsyncIterator[T]:
+    """Make something in a thread, and close it at the end, also when the making was cancelled.
+
+    :param close: must be quick: it runs in the event loop.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(make))
+    try:
+        made = await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await _ended(running)
+        if not running.cancelled() and running.exception() is None:
+            close(running.result())
+        raise
+    try:
+        yield made
+    finally:
+        close(made)
+
+
+async def _ended(running: asyncio.Future[T]) -> None:
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            continue  # the caller is told once, by what it raises
 
 
 class Folders:
@@ -74,11 +134,13 @@ class Folders:
     def done(self, folder: str) -> None:
         """Count one item of a folder as done."""
         self._pending[folder] -= 1
-        if self._pending[folder] == 0:
+        while self._pending[folder] == 0:
             del self._pending[folder]
             self._leave(folder)
-            if folder:
-                self.done(parent_of(folder))
+            if not folder:
+                return
+            folder = parent_of(folder)
+            self._pending[folder] -= 1
 
 
 def parent_of(path: str) -> str:

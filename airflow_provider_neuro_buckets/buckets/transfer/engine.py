@@ -6,8 +6,8 @@ import asyncio
 import os
 import stat
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from yarl import URL
@@ -16,9 +16,13 @@ from airflow_provider_neuro_buckets.buckets.errors import IsADirectory, NotADire
 from airflow_provider_neuro_buckets.buckets.listing import Listing, as_folder
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
 from airflow_provider_neuro_buckets.buckets.progress import AbstractFileProgress, AbstractRecursiveFileProgress
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
-from airflow_provider_neuro_buckets.buckets.transfer.download import Download, Wanted
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
+from airflow_provider_neuro_buckets.buckets.transfer.crew import made_in_thread
+from airflow_provider_neuro_buckets.buckets.transfer.download import Download
+from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, Wanted
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
+from airflow_provider_neuro_buckets.buckets.transfer.placing import local_names
 from airflow_provider_neuro_buckets.buckets.transfer.plan import Existing, Symlinks
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import FileReporter, FolderReporter, Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.upload import Upload
@@ -75,20 +79,11 @@ async def upload_file(
         window=window,
         reporter=FileReporter(progress, lambda _: (local, dst.url(dst.key))) if progress else Reporter(),
     )
-    file = LocalFile("", status.st_size, status.st_mtime)
-    if existing.skips_current and upload.is_current(file, await _there(dst)):
-        upload.outcome.unchanged += 1
-    else:
-        await upload.file(file)
+    if existing.skips_current:
+        with suppress(ResourceNotFound):
+            upload.there[dst.key] = await dst.listing.store.head(dst.key)
+    await upload.file(LocalFile("", status.st_size, status.st_mtime))
     return upload.outcome.report()
-
-
-async def _there(remote: Remote) -> tuple[int, datetime | None] | None:
-    try:
-        meta = await remote.listing.store.head(remote.key)
-    except ResourceNotFound:
-        return None
-    return meta.size, meta.modified_at
 
 
 async def upload_dir(
@@ -128,26 +123,35 @@ async def download_file(
 ) -> TransferReport:
     """Download one blob to exactly the path `dst`, whose folder must exist.
 
-    :raises IsADirectory: `dst` is a folder.
+    :raises IsADirectory: `dst` is a folder, or `src` is one and no blob.
     """
     if await asyncio.to_thread(dst.is_dir):
         raise IsADirectory(f"{dst} is a folder", remedy="Name the file in it")
     if not await asyncio.to_thread(dst.parent.is_dir):
         raise ResourceNotFound(f"there is no folder {dst.parent}", remedy="Make it first")
-    meta = await src.listing.store.head(src.key)
+    meta = await _blob(src)
     local = file_url(dst)
-    destination = await in_thread(lambda: Destination(dst.parent))
-    with destination:
-        download = Download(
-            prefix=src.key,
+    outcome = Outcome()
+    async with made_in_thread(lambda: Destination(dst.parent), Destination.close) as destination:
+        fetcher = Fetcher(
             store=src.listing.store,
             destination=destination,
             existing=existing,
             window=window,
             reporter=FileReporter(progress, lambda _: (src.url(src.key), local)) if progress else Reporter(),
         )
-        await download.blob(Wanted(meta, (dst.name,), ""))
-    return download.outcome.report()
+        outcome.fetched(await fetcher.fetch(Wanted(meta, (dst.name,), "")))
+    return outcome.report()
+
+
+async def _blob(src: Remote) -> BlobMeta:
+    try:
+        if src.key:
+            return await src.listing.store.head(src.key)
+    except ResourceNotFound:
+        if not await src.listing.is_dir(src.key):
+            raise
+    raise IsADirectory(f"{src.address()} is a folder", remedy="Download it with download_dir")
 
 
 async def download_dir(
@@ -162,29 +166,35 @@ async def download_dir(
     """Download what lies below the key of `src` into a folder.
 
     :raises ResourceNotFound: nothing lies there.
+    :raises NotADirectory: `src` is a blob, or `dst` a file.
     """
-    if not await src.listing.is_dir(src.key):
-        raise ResourceNotFound(f"there is no folder {src.address()}", remedy="Check the address")
+    await _check_folder(src)
     if await asyncio.to_thread(os.path.lexists, dst) and not await asyncio.to_thread(dst.is_dir):
         raise NotADirectory(f"{dst} is not a folder", remedy="Choose another destination")
     prefix = as_folder(src.key)
 
     def addresses(relative: str) -> tuple[URL, URL]:
-        return src.url(prefix + relative), file_url(dst / relative)
+        is_local = not relative or not isinstance(local_names(relative), str)
+        return src.url(prefix + relative), file_url(dst / relative if is_local else dst)
 
-    destination = await in_thread(lambda: Destination(dst))
-    with destination:
-        download = Download(
-            prefix=prefix,
-            store=src.listing.store,
-            destination=destination,
-            existing=existing,
-            window=window,
-            keep=filter,
-            reporter=FolderReporter(progress, addresses) if progress else Reporter(),
+    reporter = FolderReporter(progress, addresses) if progress else Reporter()
+    async with made_in_thread(lambda: Destination(dst), Destination.close) as destination:
+        fetcher = Fetcher(
+            store=src.listing.store, destination=destination, existing=existing, window=window, reporter=reporter
         )
+        download = Download(prefix=prefix, fetcher=fetcher, reporter=reporter, keep=filter)
         await download.run(src.listing)
     return download.outcome.conclude(f"download of {src.address()} to {dst}")
+
+
+async def _check_folder(src: Remote) -> None:
+    if await src.listing.is_dir(src.key):
+        return
+    try:
+        await src.listing.store.head(src.key)
+    except ResourceNotFound:
+        raise ResourceNotFound(f"there is no folder {src.address()}", remedy="Check the address") from None
+    raise NotADirectory(f"{src.address()} is a blob", remedy="Download it with download_file")
 
 
 async def _local_status(path: Path) -> os.stat_result:

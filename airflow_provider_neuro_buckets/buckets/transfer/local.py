@@ -7,35 +7,55 @@ symbolic links.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import secrets
-import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from airflow_provider_neuro_buckets.buckets.errors import SourceChanged
+from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotADirectory, SourceChanged
+from airflow_provider_neuro_buckets.buckets.transfer import temporary
 
-SUFFIX = ".neuro-partial"
-STALE_SECONDS = 24 * 3600
-_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_COPY_AT_ONCE = 1024 * 1024
 HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """What no other file of the same folder will get past."""
 
 
-class Source:
-    """An open local file that is read in parts and must not change meanwhile. Closed by whoever opened it."""
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let what the system raises name the file, rather than a descriptor or a temporary name."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
-    def __init__(self, path: Path) -> None:
+
+class Source:
+    """An open local file that is read in parts and must not change meanwhile. Closed by whoever opened it.
+
+    :param file: a descriptor, which from then on belongs to the source.
+    :raises ConfigurationError: it is no regular file.
+    """
+
+    def __init__(self, path: Path, file: int) -> None:
         self._path = path
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        self._seen = _identity(os.fstat(self._file))
-        self.size = self._seen[0]
+        self._file = file
+        status = os.fstat(file)
+        self._seen = _identity(status)
+        self.size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise ConfigurationError(f"{path} is neither a file nor a folder", remedy="Only those can be uploaded")
+
+    @classmethod
+    def open(cls, path: Path) -> Source:
+        """Open the file at a path; links are followed."""
+        return cls(path, os.open(path, _READ))
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes ``[start, stop)``.
@@ -44,7 +64,8 @@ class Source:
         """
         parts: list[bytes] = []
         while start < stop:
-            part = os.pread(self._file, stop - start, start)
+            with _naming(self._path):
+                part = os.pread(self._file, stop - start, start)
             if not part:
                 raise self._changed()
             parts.append(part)
@@ -52,11 +73,11 @@ class Source:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def check(self) -> None:
-        """Make sure that the file is as it was when it was opened.
+        """Make sure that the file is as it was when it was opened, and ends where its size says.
 
-        :raises SourceChanged: size, time or inode differ.
+        :raises SourceChanged: size, time or inode differ, or there are bytes beyond.
         """
-        if _identity(os.fstat(self._file)) != self._seen:
+        if _identity(os.fstat(self._file)) != self._seen or os.pread(self._file, 1, self.size):
             raise self._changed()
 
     def close(self) -> None:
@@ -73,13 +94,15 @@ def _identity(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def read_whole(path: Path) -> bytes:
-    """Return the content of a small file.
+def read_whole(path: Path, *, at_most: int) -> bytes | None:
+    """Return the content of a small file; `None` if it has become larger than `at_most` bytes.
 
     :raises SourceChanged: it changed meanwhile.
     """
-    source = Source(path)
+    source = Source.open(path)
     try:
+        if source.size > at_most:
+            return None
         content = source.read(0, source.size)
         source.check()
     finally:
@@ -100,32 +123,63 @@ class Destination:
         self._mode = 0o666 & ~_umask()
         self._swept: set[tuple[str, ...]] = set()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the folder."""
         os.close(self._root)
 
+    def make_folder(self, names: tuple[str, ...]) -> None:
+        """Make a folder, and those above it, where they are missing."""
+        with self._open(names, makes=True):
+            pass
+
     @contextmanager
-    def folder(self, names: tuple[str, ...]) -> Iterator[int]:
-        """Open a folder below the root, making what is missing; gives its descriptor."""
+    def _open(self, names: tuple[str, ...], *, makes: bool) -> Iterator[int]:
+        """Open a folder below the root; gives its descriptor.
+
+        :param makes: whether to make what is missing.
+        :raises NotADirectory: something on the way is a file or a symbolic link.
+        """
         current = os.dup(self._root)
         try:
-            for name in names:
-                below = _open_folder(name, current)
+            for depth, name in enumerate(names, start=1):
+                with self._on_the_way(names[:depth]):
+                    below = (_make_and_open if makes else _open_folder)(name, current)
                 os.close(current)
                 current = below
             yield current
         finally:
             os.close(current)
 
+    @contextmanager
+    def _on_the_way(self, names: tuple[str, ...]) -> Iterator[None]:
+        path = self.root.joinpath(*names)
+        try:
+            with _naming(path):
+                yield
+        except OSError as error:
+            if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
+                raise
+            raise NotADirectory(
+                f"{path} is a file or a symbolic link where a folder should go",
+                remedy="Remove it, or choose another folder",
+            ) from None
+
     def status(self, names: tuple[str, ...]) -> os.stat_result | None:
-        """Return what is at a path, links not followed; `None` if nothing is."""
-        with suppress(FileNotFoundError):
-            return self.root.joinpath(*names).stat(follow_symlinks=False)
+        """Return what is at a path, links not followed; `None` if nothing is.
+
+        :raises NotADirectory: something on the way is a file or a symbolic link.
+        """
+        with suppress(FileNotFoundError), self._open(names[:-1], makes=False) as folder:
+            return os.stat(names[-1], dir_fd=folder, follow_symlinks=False)
         return None
 
-    def write_whole(self, names: tuple[str, ...], content: bytes, modified: float | None) -> None:
+    def existing(self, names: tuple[str, ...]) -> Source:
+        """Open a file that is there already; links are not followed."""
+        path = self.root.joinpath(*names)
+        with self._open(names[:-1], makes=False) as folder, _naming(path):
+            return Source(path, os.open(names[-1], _READ | os.O_NOFOLLOW, dir_fd=folder))
+
+    def write_whole(self, names: tuple[str, ...], content: bytes | bytearray, modified: float | None) -> None:
         """Write a small file at once. Atomic."""
         target = self.begin(names)
         try:
@@ -137,99 +191,87 @@ class Destination:
     def begin(self, names: tuple[str, ...], *, size: int = 0) -> Target:
         """Make the temporary file of a target.
 
-        :param size: bytes to reserve, so that a full disk is noticed before the first one is written.
+        :param size: bytes to come, so that a disk which cannot hold them is noticed before the first is written.
         """
-        with self.folder(names[:-1]) as folder:
-            self._sweep(names[:-1], folder)
-            return Target.make(os.dup(folder), names[-1], mode=self._mode, size=size)
-
-    def _sweep(self, names: tuple[str, ...], folder: int) -> None:
-        """Remove what crashed transfers left in a folder, once."""
-        if names in self._swept:
-            return
-        self._swept.add(names)
-        for name in os.listdir(folder):
-            if name.endswith(SUFFIX) and _is_stale(name, folder):
-                with suppress(OSError):
-                    os.unlink(name, dir_fd=folder)
+        path = self.root.joinpath(*names)
+        with self._open(names[:-1], makes=True) as folder, _naming(path):
+            if names[:-1] not in self._swept:
+                self._swept.add(names[:-1])
+                temporary.sweep(folder)
+            name, file = temporary.create(names[-1], folder)
+            target = Target(path, os.dup(folder), name, file, self._mode)
+            try:
+                target.make_room(size)
+            except BaseException:
+                target.discard()
+                raise
+            return target
 
     def folds_case(self) -> bool:
         """Whether the file system takes ``a`` and ``A`` for one name."""
-        probe = f".{secrets.token_hex(8)}a{SUFFIX}"
-        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600, dir_fd=self._root))
+        name, file = temporary.create("a", self._root)
         try:
-            os.stat(probe.replace(f"a{SUFFIX}", f"A{SUFFIX}"), dir_fd=self._root)
+            os.stat(name.replace(".a.", ".A."), dir_fd=self._root)
         except FileNotFoundError:
             return False
         else:
             return True
         finally:
-            os.unlink(probe, dir_fd=self._root)
+            os.close(file)
+            os.unlink(name, dir_fd=self._root)
 
 
 @dataclass(slots=True)
 class Target:
-    """A file on its way: written beside its name, then renamed to it."""
+    """A file on its way: written beside its name, then renamed to it. Discarded in the end, whatever happens."""
 
+    _path: Path
     _folder: int
     _temporary: str
-    _name: str
     _file: int
     _mode: int
 
-    @classmethod
-    def make(cls, folder: int, name: str, *, mode: int, size: int) -> Target:
-        """Make the temporary file in an open folder, which from then on belongs to the target."""
-        temporary = f".{name[:50]}.{_HOST}-{os.getpid()}-{secrets.token_hex(6)}{SUFFIX}"
-        try:
-            file = os.open(
-                temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
-            )
-        except BaseException:
-            os.close(folder)
-            raise
-        target = cls(folder, temporary, name, file, mode)
-        try:
-            target._reserve(size)
-        except BaseException:
-            target.discard()
-            raise
-        return target
+    def make_room(self, size: int) -> None:
+        """Give the file its size, unless the disk does not have so much left.
 
-    def _reserve(self, size: int) -> None:
+        Space is asked for rather than reserved: on file systems that cannot, reserving writes every block.
+        """
         if not size:
             return
-        try:
-            os.posix_fallocate(self._file, 0, size)
-        except OSError as error:
-            if error.errno in HOPELESS:
-                raise
-            os.ftruncate(self._file, size)  # a file system that cannot reserve
+        disk = os.fstatvfs(self._file)
+        if disk.f_blocks and disk.f_bfree * disk.f_frsize < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.ftruncate(self._file, size)
 
-    def write(self, at: int, content: bytes) -> None:
+    def write(self, at: int, content: bytes | bytearray) -> None:
         """Write bytes at an offset."""
         view = memoryview(content)
-        while view:
-            written = os.pwrite(self._file, view, at)
-            view = view[written:]
-            at += written
+        with _naming(self._path):
+            while view:
+                written = os.pwrite(self._file, view, at)
+                view = view[written:]
+                at += written
 
-    def md5(self, size: int) -> str:
-        """Return the hex MD5 of what has been written."""
-        digest = hashlib.md5(usedforsecurity=False)
-        for at in range(0, size, 1 << 20):
-            digest.update(os.pread(self._file, 1 << 20, at))
-        return digest.hexdigest()
+    def copy(self, source: Source, size: int) -> None:
+        """Write the first `size` bytes of another file."""
+        for at in range(0, size, _COPY_AT_ONCE):
+            self.write(at, source.read(at, min(at + _COPY_AT_ONCE, size)))
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return what has been written there."""
+        with _naming(self._path):
+            return os.pread(self._file, stop - start, start)
 
     def finish(self, modified: float | None) -> None:
         """Give the file its rights and time, and rename it to its name. Atomic.
 
         :raises IsADirectoryError: the name is a folder.
         """
-        os.fchmod(self._file, self._mode)
-        if modified is not None:
-            os.utime(self._file, (time.time(), modified))
-        os.replace(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        with _naming(self._path):
+            os.fchmod(self._file, self._mode)
+            if modified is not None:
+                os.utime(self._file, (time.time(), modified))
+            os.replace(self._temporary, self._path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._temporary = ""
 
     def discard(self) -> None:
@@ -245,32 +287,16 @@ class Target:
 
 
 def _open_folder(name: str, above: int) -> int:
+    return os.open(name, _FOLDER, dir_fd=above)
+
+
+def _make_and_open(name: str, above: int) -> int:
     try:
-        return os.open(name, _FOLDER, dir_fd=above)
+        return _open_folder(name, above)
     except FileNotFoundError:
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=above)
-        return os.open(name, _FOLDER, dir_fd=above)
-
-
-def _is_stale(name: str, folder: int) -> bool:
-    """Whether a temporary file belongs to a process of this host that is gone, or is older than a day."""
-    host, pid, _ = ([*name.removesuffix(SUFFIX).rpartition(".")[2].split("-"), "", ""])[:3]
-    if host == _HOST and pid.isdecimal():
-        return not _is_alive(int(pid))
-    with suppress(FileNotFoundError):
-        return time.time() - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime > STALE_SECONDS
-    return False
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return _open_folder(name, above)
 
 
 def _umask() -> int:

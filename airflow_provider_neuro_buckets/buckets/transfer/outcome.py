@@ -15,8 +15,8 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
 from airflow_provider_neuro_buckets.buckets.transfer.local import HOPELESS
 
-_DOWN_AFTER = 20
-"""So many files in a row that failed after all their retries mean that the service is gone, not the files."""
+DOWN_AFTER = 20
+"""So many files in a row that were refused, or failed after all their retries, mean the service, not the files."""
 
 
 @dataclass(slots=True)
@@ -33,19 +33,29 @@ class Outcome:
     failures: dict[str, Exception] = field(default_factory=dict)
     hopeless: Exception | None = None
     _started: float = field(default_factory=time.monotonic)
-    _down: int = 0
+    _in_a_row: int = 0
 
     def moved(self, size: int) -> None:
-        """Count a file that is at its destination."""
+        """Count a file that is at its destination.
+
+        :param size: bytes that had to be moved for it.
+        """
         self.files += 1
         self.bytes += size
-        self._down = 0
+        self._in_a_row = 0
+
+    def fetched(self, size: int | None) -> None:
+        """Count a file that was moved, or was up to date: `None`."""
+        if size is None:
+            self.unchanged += 1
+        else:
+            self.moved(size)
 
     def failed(self, address: str, error: Exception) -> None:
         """Count a file that is not."""
         self.failures[address] = error
-        self._down = self._down + 1 if isinstance(error, TransientError) else 0
-        if self.hopeless is None and (_is_hopeless(error) or self._down >= _DOWN_AFTER):
+        self._in_a_row = self._in_a_row + 1 if isinstance(error, TransientError | PermissionDenied) else 0
+        if self.hopeless is None and (_is_hopeless(error) or self._in_a_row >= DOWN_AFTER):
             self.hopeless = error
 
     def report(self) -> TransferReport:
@@ -66,8 +76,9 @@ class Outcome:
         :raises TransferError: some failed; it lists them.
         :raises BucketsError: what stopped the whole transfer, if it was the token, the rights or the service.
         """
-        if isinstance(self.hopeless, BucketsError):
-            raise self.hopeless
+        stopped = self.hopeless or self._refused()
+        if isinstance(stopped, BucketsError):
+            raise stopped
         if self.failures:
             tried = len(self.failures) + self.files + self.unchanged
             raise TransferError(
@@ -78,8 +89,14 @@ class Outcome:
             )
         return self.report()
 
+    def _refused(self) -> Exception | None:
+        """Return the first refusal, if whatever was tried was refused: then it is not about single files."""
+        refused = [error for error in self.failures.values() if isinstance(error, PermissionDenied)]
+        is_all = refused and len(refused) == len(self.failures) and not self.files and not self.unchanged
+        return refused[0] if is_all else None
+
 
 def _is_hopeless(error: Exception) -> bool:
-    if isinstance(error, AuthenticationError | PermissionDenied):
+    if isinstance(error, AuthenticationError):
         return True
     return isinstance(error, OSError) and error.errno in HOPELESS

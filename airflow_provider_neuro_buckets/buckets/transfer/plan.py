@@ -1,8 +1,8 @@
-"""What a transfer is going to do: parts, what is up to date, local names of keys. Pure: no I/O, no clock."""
+"""What a transfer is going to do: in which parts, and what it may leave alone. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import datetime
 from enum import Enum, StrEnum
 
@@ -14,9 +14,10 @@ PART = 8 * MIB
 SINGLE_READ = 2 * PART
 """A blob up to this size is read in one request; larger ones in parallel ranges."""
 
-LONGEST_NAME = 255
-EQUAL_CLOCKS = 2.0
-"""A difference of clocks that cannot be told from the whole seconds in which servers date their answers."""
+CLOCK_ERROR = 2.0
+"""Seconds by which two times may be wrong: servers date answers and blobs in whole seconds."""
+SAME_MOMENT = 0.001
+"""Seconds within which a file system keeps the time that a file was given."""
 
 
 class Existing(Enum):
@@ -46,6 +47,15 @@ class Existing(Enum):
     def continues(self) -> bool:
         """Whether a destination that is the beginning of the source is gone on with."""
         return self in {Existing.CONTINUE, Existing.UPDATE_OR_CONTINUE}
+
+
+class Freshness(Enum):
+    """What size and time tell of a destination."""
+
+    CURRENT = "current"
+    STALE = "stale"
+    UNKNOWN = "unknown"
+    """The times are too close to tell; only the contents can."""
 
 
 class Symlinks(StrEnum):
@@ -86,76 +96,50 @@ def _up_to_mib(size: int) -> int:
     return -(-size // MIB) * MIB
 
 
-def blob_is_current(
+def plan_ranges(start: int, stop: int) -> Iterator[ByteRange]:
+    """Cut the bytes ``[start, stop)`` of a blob into ranges to read side by side."""
+    return (ByteRange(at, min(at + PART, stop)) for at in range(start, stop, PART))
+
+
+def freshness_of_blob(
     *, file_size: int, file_mtime: float, blob_size: int, blob_modified: datetime | None, skew: float
-) -> bool:
-    """Whether an upload has nothing to do: same size, and the blob was written after the file.
+) -> Freshness:
+    """Tell whether an upload has nothing to do: same size, and the blob was written after the file.
 
     :param file_mtime: seconds of the local clock.
     :param skew: local clock minus the server's, in seconds.
     """
     if blob_modified is None or blob_size != file_size:
-        return False
-    return blob_modified.timestamp() + _real(skew) >= file_mtime
+        return Freshness.STALE
+    return _by_lead(blob_modified.timestamp() + skew - file_mtime)
 
 
-def file_is_current(
-    *, file_size: int, file_mtime: float, blob_size: int, blob_modified: datetime | None, skew: float
-) -> bool:
-    """Whether a download has nothing to do: same size, and the file has the blob's time or is newer."""
+def freshness_of_file(
+    *,
+    file_size: int,
+    file_mtime: float,
+    file_changed: float,
+    blob_size: int,
+    blob_modified: datetime | None,
+    skew: float,
+) -> Freshness:
+    """Tell whether a download has nothing to do: same size, and the file has the blob's time or is newer.
+
+    :param file_mtime: seconds of the local clock; of the server's where a download gave the file its blob's time.
+    :param file_changed: when the file system last touched the file: a file with the blob's time may hold what the blob
+        was earlier in the same second, if it was downloaded then.
+    :param skew: local clock minus the server's, in seconds.
+    """
     if blob_modified is None or blob_size != file_size:
-        return False
+        return Freshness.STALE
     modified = blob_modified.timestamp()
-    return abs(file_mtime - modified) < 0.001 or file_mtime >= modified + _real(skew)  # noqa: PLR2004 - a file system's precision
+    if abs(file_mtime - modified) < CLOCK_ERROR:
+        is_same = abs(file_mtime - modified) < SAME_MOMENT and file_changed > modified + skew + CLOCK_ERROR
+        return Freshness.CURRENT if is_same else Freshness.UNKNOWN
+    return _by_lead(file_mtime - modified - skew)
 
 
-def _real(skew: float) -> float:
-    return skew if abs(skew) >= EQUAL_CLOCKS else 0.0
-
-
-def local_names(relative_key: str) -> tuple[str, ...] | str:
-    """Return the path components of a key below the destination, or why it cannot be a local name.
-
-    A ``/`` at the end, which marks a folder, is not part of the components.
-    """
-    names = tuple(relative_key.removesuffix("/").split("/"))
-    for name in names:
-        if name in {".", ".."}:
-            return f"the component {name!r} would lead elsewhere"
-        if not name:
-            return "it has an empty component"
-        if "\0" in name:
-            return "it has a NUL character"
-        if len(name.encode(errors="surrogatepass")) > LONGEST_NAME:
-            return f"a component is longer than {LONGEST_NAME} bytes"
-    return names
-
-
-@dataclass(slots=True)
-class LocalTree:
-    """The local paths of a download so far, to find keys that would meet in one of them.
-
-    :ivar folds_case: whether the destination takes ``a`` and ``A`` for one name.
-    """
-
-    folds_case: bool = False
-    _files: dict[tuple[str, ...], str] = field(default_factory=dict)
-    _folders: dict[tuple[str, ...], str] = field(default_factory=dict)
-
-    def add(self, names: tuple[str, ...], key: str, *, is_folder: bool) -> str | None:
-        """Add the path of a key; return the key that it collides with, if any."""
-        path = tuple(name.casefold() for name in names) if self.folds_case else names
-        above = [path[:depth] for depth in range(1, len(path))]
-        if is_folder:
-            above.append(path)
-        rival = next((self._files[folder] for folder in above if folder in self._files), None)
-        if rival is None and not is_folder:
-            rival = self._files.get(path) or self._folders.get(path)
-        if rival is not None:
-            return rival
-        for folder in reversed(above):
-            if self._folders.setdefault(folder, key) is not key:
-                break
-        if not is_folder:
-            self._files[path] = key
-        return None
+def _by_lead(seconds: float) -> Freshness:
+    if abs(seconds) < CLOCK_ERROR:
+        return Freshness.UNKNOWN
+    return Freshness.CURRENT if seconds > 0 else Freshness.STALE

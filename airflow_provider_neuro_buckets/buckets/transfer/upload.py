@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
-from airflow_provider_neuro_buckets.buckets.errors import BucketsError
+from airflow_provider_neuro_buckets.buckets.errors import (
+    BucketsError,
+    ConfigurationError,
+    IntegrityError,
+    SourceChanged,
+)
 from airflow_provider_neuro_buckets.buckets.listing import Listing
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore, ByteRange, MultipartUpload
-from airflow_provider_neuro_buckets.buckets.transfer.crew import Folders, first_of, in_thread, parent_of, work_off
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, MultipartUpload
+from airflow_provider_neuro_buckets.buckets.transfer.checksum import can_compare, is_content_of
+from airflow_provider_neuro_buckets.buckets.transfer.crew import (
+    Folders,
+    in_thread,
+    made_in_thread,
+    parent_of,
+    share,
+    work_off,
+)
 from airflow_provider_neuro_buckets.buckets.transfer.local import Source, read_whole
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
-from airflow_provider_neuro_buckets.buckets.transfer.plan import PART, Existing, blob_is_current, plan_parts
+from airflow_provider_neuro_buckets.buckets.transfer.plan import (
+    PART,
+    Existing,
+    Freshness,
+    freshness_of_blob,
+    plan_parts,
+)
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.walk import EmptyFolder, Entered, LocalFile, Unusable, Walk
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
-
-There = dict[str, tuple[int, datetime | None]]
-"""Size and time of the blobs that a destination has already."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +44,7 @@ class Upload:
 
     :ivar root: the local end; a file's `relative` is below it, or empty when the root is the file.
     :ivar prefix: the remote end: a key, or a folder's prefix with ``/`` at its end (empty for the bucket).
+    :ivar there: the blobs that are at the destination already, as far as they matter.
     """
 
     root: Path
@@ -39,7 +54,7 @@ class Upload:
     window: Window
     reporter: Reporter
     outcome: Outcome = field(default_factory=Outcome)
-    _there: There = field(default_factory=dict)
+    there: dict[str, BlobMeta] = field(default_factory=dict)
     _found: int = 0
     _found_bytes: int = 0
 
@@ -57,29 +72,30 @@ class Upload:
 
     async def _list(self, listing: Listing) -> None:
         """One listing of the destination instead of a look-up for each file."""
-        async with aclosing(listing.entries(self.prefix)) as entries:
-            async for entry in entries:
-                self._there[entry.key] = (entry.size, entry.modified_at)
+        async with aclosing(listing.metas(self.prefix)) as metas:
+            async for meta in metas:
+                self.there[meta.key] = meta
 
-    async def _steps(self, walk: Walk, folders: Folders) -> AsyncIterator[LocalFile | EmptyFolder]:
+    async def _steps(self, walk: Walk, folders: Folders) -> AsyncGenerator[LocalFile | EmptyFolder, None]:
         current: str | None = None
-        async for step in walk.steps():
-            if self.outcome.hopeless is not None:
-                return
-            if isinstance(step, Entered):
-                folders.enter(step.relative)
-                self.reporter.enter(step.relative)
-                if current is not None:
-                    folders.done(current)
-                current = step.relative
-            elif isinstance(step, Unusable):
-                self._reject(step)
-            else:
-                folders.add(current or "")
-                self._found += isinstance(step, LocalFile)
-                self._found_bytes += step.size if isinstance(step, LocalFile) else 0
-                self.reporter.found(self._found, self._found_bytes, complete=False)
-                yield step
+        async with aclosing(walk.steps()) as steps:
+            async for step in steps:
+                if self.outcome.hopeless is not None:
+                    return
+                if isinstance(step, Entered):
+                    folders.enter(step.relative)
+                    self.reporter.enter(step.relative)
+                    if current is not None:
+                        folders.done(current)
+                    current = step.relative
+                elif isinstance(step, Unusable):
+                    self._reject(step)
+                else:
+                    folders.add(current or "")
+                    self._found += isinstance(step, LocalFile)
+                    self._found_bytes += step.size if isinstance(step, LocalFile) else 0
+                    self.reporter.found(self._found, self._found_bytes, complete=False)
+                    yield step
         if current is not None:
             folders.done(current)
         self.reporter.found(self._found, self._found_bytes, complete=True)
@@ -104,66 +120,91 @@ class Upload:
 
     async def _mark(self, folder: EmptyFolder) -> None:
         key = self.prefix + folder.relative
-        if key not in self._there:
+        if key not in self.there:
             async with self.window.slot(0):
                 await self.store.write(key, b"")
 
-    def is_current(self, file: LocalFile, there: tuple[int, datetime | None] | None) -> bool:
-        """Whether the blob is what an upload would make it."""
-        if not self.existing.skips_current or there is None:
-            return False
-        return blob_is_current(
-            file_size=file.size,
-            file_mtime=file.mtime,
-            blob_size=there[0],
-            blob_modified=there[1],
-            skew=self.store.skew,
-        )
-
     async def file(self, file: LocalFile) -> None:
-        """Upload one file."""
+        """Upload one file; once more if the storage received other bytes than were sent."""
         key = self.prefix + file.relative
-        if self.is_current(file, self._there.get(key)):
+        path = self.root / file.relative if file.relative else self.root
+        if await self._is_current(path, file, self.there.get(key)):
             self.outcome.unchanged += 1
             return
         self.reporter.start(file.relative, file.size)
-        path = self.root / file.relative if file.relative else self.root
-        size = await (self._small(path, key, file) if file.size <= PART else self._large(path, key, file))
+        try:
+            size = await self._send(path, key, file)
+        except IntegrityError:
+            size = await self._send(path, key, file)
         self.reporter.complete(file.relative, size)
         self.outcome.moved(size)
 
-    async def _small(self, path: Path, key: str, file: LocalFile) -> int:
+    async def _is_current(self, path: Path, file: LocalFile, there: BlobMeta | None) -> bool:
+        """Whether the blob is what an upload would make it."""
+        if there is None or not self.existing.skips_current:
+            return False
+        freshness = freshness_of_blob(
+            file_size=file.size,
+            file_mtime=file.mtime,
+            blob_size=there.size,
+            blob_modified=there.modified_at,
+            skew=self.store.skew,
+        )
+        if freshness is Freshness.UNKNOWN and can_compare(there):
+            return await in_thread(lambda: _holds(path, there))
+        return freshness is Freshness.CURRENT
+
+    async def _send(self, path: Path, key: str, file: LocalFile) -> int:
+        if file.size <= PART:
+            size = await self._small(path, key, file)
+            if size is not None:
+                return size
+        return await self._large(path, key, file)
+
+    async def _small(self, path: Path, key: str, file: LocalFile) -> int | None:
+        """Upload a file in one request; `None` if it has grown beyond what there is room for."""
         async with self.window.slot(file.size):
-            content = await asyncio.to_thread(read_whole, path)
+            content = await in_thread(lambda: read_whole(path, at_most=file.size))
+            if content is None:
+                return None
             await self.store.write(key, content)
         self.reporter.step(file.relative, len(content), len(content))
         return len(content)
 
     async def _large(self, path: Path, key: str, file: LocalFile) -> int:
-        source = await in_thread(lambda: Source(path))
-        try:
+        async with made_in_thread(lambda: Source.open(path), Source.close) as source, AsyncExitStack() as stack:
             parts = plan_parts(source.size, limits=self.store.limits)
-            async with self.store.multipart(key) as upload:
-                await self._parts(source, upload, parts, file.relative)
-                await asyncio.to_thread(source.check)
+            async with self.window.slot(0):
+                upload = await stack.enter_async_context(self.store.multipart(key))
+            await self._parts(source, upload, parts, file.relative)
+            await in_thread(source.check)
+            async with self.window.slot(0):
                 await upload.complete()
             return source.size
-        finally:
-            source.close()
 
     async def _parts(self, source: Source, upload: MultipartUpload, parts: list[ByteRange], relative: str) -> None:
         sent = 0
 
-        async def send(number: int, span: ByteRange) -> None:
+        async def send(part: tuple[int, ByteRange]) -> None:
             nonlocal sent
+            number, span = part
             async with self.window.slot(len(span)):
                 await upload.put_part(number, await in_thread(lambda: source.read(span.start, span.stop)))
             sent += len(span)
             self.reporter.step(relative, sent, source.size)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number, span in enumerate(parts, start=1):
-                    group.create_task(send(number, span))
-        except* Exception as errors:  # noqa: BLE001 - unwrapped, not handled
-            raise first_of(errors) from None
+        await share(enumerate(parts, start=1), send, workers=min(self.window.max_concurrency, len(parts)))
+
+
+def _holds(path: Path, there: BlobMeta) -> bool:
+    """Whether a file has the bytes of a blob. Blocking."""
+    try:
+        source = Source.open(path)
+    except (FileNotFoundError, ConfigurationError):
+        return False  # the upload will say so
+    try:
+        return source.size == there.size and is_content_of(there, source.read)
+    except SourceChanged:
+        return False
+    finally:
+        source.close()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError
+from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, InvalidAddress
 from airflow_provider_neuro_buckets.buckets.ignore import IgnoreRules, is_ignored
-from airflow_provider_neuro_buckets.buckets.transfer.local import SUFFIX
 from airflow_provider_neuro_buckets.buckets.transfer.plan import Symlinks
+from airflow_provider_neuro_buckets.buckets.transfer.temporary import is_temporary
 
 Keep = Callable[[str], Awaitable[bool]]
 
@@ -87,25 +88,27 @@ class Walk:
     keep: Keep | None = None
     ignore_file_names: AbstractSet[str] = field(default_factory=frozenset)
 
-    async def steps(self) -> AsyncIterator[Step]:
-        """Yield what there is, folder by folder, names sorted. Disk work happens in threads."""
+    async def steps(self) -> AsyncGenerator[Step, None]:
+        """Yield what there is, folder by folder, names sorted. Disk work happens in threads.
+
+        Links inside are judged by where the source really is when the walk begins.
+        """
         status = await asyncio.to_thread(os.stat, self.root)
+        within = await asyncio.to_thread(os.path.realpath, self.root)
         stack = [_Folder("", above=frozenset([(status.st_dev, status.st_ino)]))]
         while stack:
             folder = stack.pop()
             yield Entered(folder.relative)
             try:
-                entries, rules = await asyncio.to_thread(self._read, folder)
+                entries, rules = await asyncio.to_thread(self._read, folder, within)
             except (OSError, ConfigurationError) as error:
                 yield Unusable(folder.relative, error=error)
                 continue
             below: list[_Folder] = []
-            kept = 0
             for entry in entries:
                 step = await self._step(folder, entry, rules)
                 if step is None:
                     continue
-                kept += 1
                 if isinstance(step, _Folder):
                     below.append(step)
                 else:
@@ -114,43 +117,40 @@ class Walk:
             if not entries and folder.relative:
                 yield EmptyFolder(folder.relative)
 
-    def _read(self, folder: _Folder) -> tuple[list[_Entry], tuple[IgnoreRules, ...]]:
-        path = self.root / folder.relative
-        with os.scandir(path) as listing:
+    def _read(self, folder: _Folder, within: str) -> tuple[list[_Entry], tuple[IgnoreRules, ...]]:
+        with os.scandir(self.root / folder.relative) as listing:
             found = sorted(listing, key=lambda entry: entry.name)
         rules = folder.rules + tuple(
-            self._rules(path / entry.name, folder.relative) for entry in found if entry.name in self.ignore_file_names
+            _rules(entry, folder.relative)
+            for entry in found
+            if entry.name in self.ignore_file_names and _is_file(entry)
         )
-        entries = [self._look_at(entry, folder) for entry in found if not entry.name.endswith(SUFFIX)]
-        return entries, rules
+        return [self._look_at(entry, folder, within) for entry in found], rules
 
-    def _rules(self, path: Path, folder: str) -> IgnoreRules:
-        try:
-            text = path.read_bytes()[:LARGEST_IGNORE_FILE].decode()
-            return IgnoreRules.parse(folder, text)
-        except ValueError as error:
-            raise ConfigurationError(f"the ignore file {path} cannot be used ({error})", remedy="Mend it") from None
-
-    def _look_at(self, entry: os.DirEntry[str], folder: _Folder) -> _Entry:
+    def _look_at(self, entry: os.DirEntry[str], folder: _Folder, within: str) -> _Entry:
         relative = folder.relative + entry.name
+        if problem := _name_problem(entry.name, relative):
+            return _Entry(entry.name, None, problem)
         try:
-            if entry.is_symlink() and (problem := self._link_problem(entry, relative)):
+            if entry.is_symlink() and (problem := self._link_problem(entry, relative, within)):
                 return _Entry(entry.name, None, problem)
             status = entry.stat(follow_symlinks=True)
         except FileNotFoundError:
             return _Entry(entry.name, None, Unusable(relative, reason="it is a link to nothing, or vanished"))
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                return _Entry(entry.name, None, Unusable(relative, reason="it is a link that leads back to itself"))
             return _Entry(entry.name, None, Unusable(relative, error=error))
         if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
             return _Entry(entry.name, status)
         return _Entry(entry.name, None, Unusable(relative, reason="it is neither a file nor a folder"))
 
-    def _link_problem(self, entry: os.DirEntry[str], relative: str) -> Unusable | None:
+    def _link_problem(self, entry: os.DirEntry[str], relative: str, within: str) -> Unusable | None:
         if self.symlinks is Symlinks.FOLLOW:
             return None
         if self.symlinks is Symlinks.SKIP:
             return Unusable(relative, reason="it is a symbolic link")
-        if Path(entry.path).resolve().is_relative_to(self.root.resolve()):
+        if Path(os.path.realpath(entry.path)).is_relative_to(within):
             return None
         return Unusable(
             relative,
@@ -175,3 +175,35 @@ class Walk:
         if identity in folder.above:
             return Unusable(relative, reason="it is a link back to a folder above it")
         return _Folder(relative, rules, folder.above | {identity})
+
+
+def _name_problem(name: str, relative: str) -> Unusable | None:
+    if is_temporary(name):
+        return Unusable(relative, reason="it is the temporary file of a download")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(relative).decode(errors="backslashreplace")
+        error = InvalidAddress(f"the name of {shown!r} is no UTF-8 text, as keys are", remedy="Rename it")
+        return Unusable(shown, error=error)
+    return None
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a regular file, or a link to one: to read from anything else might never end."""
+    try:
+        return entry.is_file(follow_symlinks=True)
+    except OSError:
+        return False
+
+
+def _rules(entry: os.DirEntry[str], folder: str) -> IgnoreRules:
+    with Path(entry.path).open("rb") as file:
+        content = file.read(LARGEST_IGNORE_FILE + 1)
+    problem = f"it has more than {LARGEST_IGNORE_FILE} bytes"
+    if len(content) <= LARGEST_IGNORE_FILE:
+        try:
+            return IgnoreRules.parse(folder, content.decode())
+        except ValueError as error:
+            problem = str(error)
+    raise ConfigurationError(f"the ignore file {entry.path} cannot be used ({problem})", remedy="Mend it")

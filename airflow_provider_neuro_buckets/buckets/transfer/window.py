@@ -44,8 +44,7 @@ class Window:
             if turn.done() and not turn.cancelled():
                 self._give_back(size)
             else:
-                self._waiting.remove((size, turn))
-                self._admit()
+                self._admit()  # those behind may fit where this one did not
             raise
 
     def _fits(self, size: int) -> bool:
@@ -61,8 +60,11 @@ class Window:
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
-            size, turn = self._waiting.popleft()
+        while self._waiting:
+            size, turn = self._waiting[0]
             if not turn.done():
+                if not self._fits(size):
+                    return
                 self._grant(size)
                 turn.set_result(None)
+            self._waiting.popleft()

@@ -1,0 +1,70 @@
+"""Whether local bytes are those of a blob, as far as what the provider says of it can tell."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
+
+MIB = 1024 * 1024
+_AT_ONCE = MIB
+_MD5_OF_PARTS = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,4})")
+_USUAL_PARTS = tuple(size * MIB for size in (8, 5, 16, 15, 10, 32, 50, 64, 100, 128, 256, 512, 1024))
+"""Sizes of parts that the uploaders in use choose, ours first."""
+_MOST_GUESSES = 4
+
+Read = Callable[[int, int], bytes]
+"""Reads the bytes ``[start, stop)`` of a local file."""
+
+
+def can_compare(meta: BlobMeta) -> bool:
+    """Whether there is anything that content could be compared with."""
+    return meta.md5 is not None or _md5_of_parts(meta) is not None
+
+
+def is_content_of(meta: BlobMeta, read: Read) -> bool:
+    """Whether a local file of the blob's size holds its bytes. Blocking: run in a thread.
+
+    An MD5 decides. The ETag of S3 for an upload in parts, the MD5 of the parts' MD5s and their number, proves equality
+    when a usual size of parts leads to it; that none does proves nothing, and counts as no.
+    """
+    if meta.md5 is not None:
+        return _md5(read, 0, meta.size).hexdigest() == meta.md5
+    of_parts = _md5_of_parts(meta)
+    if of_parts is None:
+        return False
+    expected, count = of_parts
+    return any(_over_parts(read, meta.size, size) == expected for size in plausible_parts(meta.size, count))
+
+
+def _md5_of_parts(meta: BlobMeta) -> tuple[str, int] | None:
+    found = _MD5_OF_PARTS.fullmatch(meta.etag or "")
+    return (found[1], int(found[2])) if found and meta.size else None
+
+
+def plausible_parts(size: int, count: int) -> list[int]:
+    """Return the likeliest sizes of parts that make `count` of them out of `size` bytes, at most four."""
+    return list(_guesses(size, count))[:_MOST_GUESSES]
+
+
+def _guesses(size: int, count: int) -> Iterator[int]:
+    fits = [part for part in _USUAL_PARTS if -(-size // part) == count]
+    yield from fits
+    # An uploader that must keep below a number of parts takes the least whole MiB that does.
+    least = -(-size // (count * MIB)) * MIB
+    if least not in fits and -(-size // least) == count:
+        yield least
+
+
+def _over_parts(read: Read, size: int, part: int) -> str:
+    digests = [_md5(read, at, min(at + part, size)).digest() for at in range(0, size, part)]
+    return hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
+
+
+def _md5(read: Read, start: int, stop: int) -> hashlib._Hash:
+    digest = hashlib.md5(usedforsecurity=False)
+    for at in range(start, stop, _AT_ONCE):
+        digest.update(read(at, min(at + _AT_ONCE, stop)))
+    return digest
