@@ -1,15 +1,15 @@
-"""What the platform's answers mean: JSON to values, and whose bucket an answer is (wire protocol 2 and 3). Pure."""
+"""What the platform's answers mean: JSON to values (wire protocol 2 and 3). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
+from airflow_provider_neuro_buckets.buckets.eras import Place
 from airflow_provider_neuro_buckets.buckets.errors import AuthenticationError, ConfigurationError, InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import (
     Bucket,
@@ -17,90 +17,72 @@ from airflow_provider_neuro_buckets.buckets.models import (
     PersistentBucketCredentials,
     provider_of,
 )
-from airflow_provider_neuro_buckets.buckets.target import Selector
 from airflow_provider_neuro_buckets.buckets.uri import bucket_uri
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A cluster, its buckets service, and the org and project that an address without them means there."""
-
-    cluster: str
-    buckets_url: URL
-    org: str | None
-    project: str | None
 
 
 def choose_place(answer: Any, config: BucketsConfig, cluster_name: str | None) -> Place:
     """Choose a cluster, org and project from the answer of ``GET /config`` (protocol 2.3 to 2.5).
 
-    The current cluster is the configured one or the first; its org the configured one or the first; its project the
-    configured one or the alphabetically first of that cluster and org.
+    The current cluster is the configured one or the first; its org the configured one or the first, which on servers
+    that had buckets without an org may be none; its project the configured one or the alphabetically first there.
+
+    :raises AuthenticationError: the platform does not know the token; it says so with a 200.
+    :raises ConfigurationError: no such cluster.
     """
     fields = expect(dict, answer, "the platform's configuration")
-    clusters = [item for item in fields.get("clusters") or [] if isinstance(item, dict)]
     if fields.get("authorized") is False or "clusters" not in fields:
         raise AuthenticationError(
             f"{config.name}: the platform at {config.api_url} does not accept the token",
             remedy="Put a valid token into the password of the connection",
         )
-    wanted = cluster_name or config.cluster_name
-    names = [item.get("name") for item in clusters]
-    chosen = next((item for item in clusters if wanted in {None, item.get("name")}), None)
-    if chosen is None:
-        raise ConfigurationError(
-            f"{config.name}: there is no cluster {wanted or 'at all'} for this user at {config.api_url}",
-            remedy=f"Set cluster_name to one of {names}" if names else "Ask the platform's operators for access",
-        )
-    name = text_field(chosen, "name", "a cluster")
-    orgs = [org for org in chosen.get("orgs") or [] if org]
-    org = config.org_name or (orgs[0] if orgs else None)
+    chosen = _choose_cluster(_objects(fields["clusters"]), config, cluster_name)
+    cluster = text_field(chosen, "name", "a cluster")
+    orgs = chosen.get("orgs") or [None]
+    org = config.org_name or orgs[0] or None
     projects = sorted(
-        project["name"]
-        for project in fields.get("projects") or []
-        if project.get("cluster_name") == name and project.get("org_name") == org
+        str(project["name"])
+        for project in _objects(fields.get("projects"))
+        if project.get("name") and project.get("cluster_name") == cluster and project.get("org_name") == org
     )
     return Place(
-        cluster=name,
-        buckets_url=URL(text_field(chosen, "buckets_url", f"cluster {name}")),
+        cluster=cluster,
+        buckets_url=_service_url(text_field(chosen, "buckets_url", f"cluster {cluster}"), cluster),
         org=org,
         project=config.project_name or (projects[0] if projects else None),
     )
 
 
-def scope_of(place: Place, selector: Selector) -> dict[str, str]:
-    """Return the selectors of a request: the given ones, else those of the place."""
-    org = selector.org or place.org
-    if selector.owner is not None:
-        return {key: value for key, value in (("owner", selector.owner), ("org_name", org)) if value}
-    project = selector.project or place.project
-    return {key: value for key, value in (("org_name", org), ("project_name", project)) if value}
-
-
-def id_scope(bucket: Bucket) -> dict[str, str]:
-    """Return the selectors of a request by id: strict servers call a missing id 400 without them."""
-    return {"org_name": bucket.org_name} if bucket.org_name and bucket.project_name else {}
-
-
-def show_scope(place: Place, selector: Selector) -> str:
-    """Return whose buckets are meant, for people."""
-    scope = scope_of(place, selector)
-    return "/".join([place.cluster, *scope.values()])
-
-
-def is_asked_for(bucket: Bucket, id_or_name: str, place: Place, selector: Selector) -> bool:
-    """Whether the bucket is the one meant: an older server ignores selectors that it does not know."""
-    if bucket.id == id_or_name:
-        return True
-    scope = scope_of(place, selector)
-    if "owner" in scope:
-        return bucket.name == id_or_name and scope["owner"] in {bucket.owner, bucket.project_name}
-    home = bucket.project_name if bucket.project_name is not None else bucket.owner
-    return (
-        bucket.name == id_or_name
-        and scope.get("project_name", home) == home
-        and scope.get("org_name", bucket.org_name) == bucket.org_name
+def _choose_cluster(clusters: list[dict[str, Any]], config: BucketsConfig, cluster_name: str | None) -> dict[str, Any]:
+    wanted = cluster_name or config.cluster_name
+    names = [str(item.get("name")) for item in clusters]
+    if wanted is None and clusters:
+        return clusters[0]
+    for item, name in zip(clusters, names, strict=True):
+        # The host of an address is always lower case.
+        if wanted is not None and wanted.lower() == name.lower():
+            return item
+    raise ConfigurationError(
+        f"{config.name}: there is no cluster {'at all' if wanted is None else repr(wanted)} for this user"
+        f" at {config.api_url}",
+        remedy=f"Set cluster_name to one of {', '.join(names)}" if names else "Ask the platform's operators for access",
     )
+
+
+def _objects(items: Any) -> list[dict[str, Any]]:
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _service_url(text: str, cluster: str) -> URL:
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise InvalidAnswer(
+            f"the platform's buckets service of cluster {cluster} has the address {text!r}",
+            remedy="Set buckets_url in the connection",
+        )
+    return url
 
 
 def read_bucket(answer: Any, cluster: str) -> Bucket:
@@ -110,10 +92,10 @@ def read_bucket(answer: Any, cluster: str) -> Bucket:
     """
     what = "a bucket"
     fields = expect(dict, answer, what)
-    owner = text_field(fields, "owner", what)
-    name, project = fields.get("name"), fields.get("project_name")
-    org = fields.get("org_name")
-    bucket_id = text_field(fields, "id", what)
+    owner, bucket_id = text_field(fields, "owner", what), text_field(fields, "id", what)
+    name, org = fields.get("name") or None, fields.get("org_name") or None
+    # Only servers that have no projects leave the field out.
+    project = (fields["project_name"] or owner) if "project_name" in fields else None
     return Bucket(
         id=bucket_id,
         owner=owner,
@@ -122,7 +104,7 @@ def read_bucket(answer: Any, cluster: str) -> Bucket:
         cluster_name=cluster,
         org_name=org,
         project_name=project,
-        created_at=_time(text_field(fields, "created_at", what), what),
+        created_at=read_time(text_field(fields, "created_at", what), what),
         provider=provider_of(text_field(fields, "provider", what)),
         imported=bool(fields.get("imported")),
         public=bool(fields.get("public")),
@@ -182,8 +164,12 @@ def text_field(fields: Mapping[str, Any], name: str, what: str) -> str:
     return value
 
 
-def _time(text: str, what: str) -> datetime:
+def read_time(text: str, what: str) -> datetime:
+    """Return a moment; one without an offset is taken as UTC."""
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidAnswer(f"{what} in the platform's answer has the time {text!r}", remedy="") from None
+        raise InvalidAnswer(
+            f"{what} in the platform's answer has the time {text!r}", remedy="Check the version of the platform"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,9 @@
-"""`Buckets`: the methods of the API reference, each a few lines that delegate."""
+"""`Buckets`: the methods of the API reference, each a few lines that delegate.
+
+Longer than our modules are: it is one class with the reference's signatures and their promises, in the reference's
+order, and hardly any code. Divided into mixins it would have to be read in four places, and the blocking face is made
+from what this class itself defines.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,12 @@ from typing import TYPE_CHECKING
 from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
-from airflow_provider_neuro_buckets.buckets.errors import BucketNotEmpty, ConfigurationError, InvalidAddress
+from airflow_provider_neuro_buckets.buckets.errors import (
+    BucketNotEmpty,
+    ConfigurationError,
+    InvalidAddress,
+    UnsupportedProvider,
+)
 from airflow_provider_neuro_buckets.buckets.glob import parse_glob
 from airflow_provider_neuro_buckets.buckets.listing import Listing, blob_entry
 from airflow_provider_neuro_buckets.buckets.models import (
@@ -25,6 +35,7 @@ from airflow_provider_neuro_buckets.buckets.models import (
     PersistentBucketCredentials,
     TransferReport,
 )
+from airflow_provider_neuro_buckets.buckets.persistent import PersistentBuckets, Scope
 from airflow_provider_neuro_buckets.buckets.progress import (
     AbstractDeleteProgress,
     AbstractFileProgress,
@@ -35,14 +46,10 @@ from airflow_provider_neuro_buckets.buckets.stream import streaming
 from airflow_provider_neuro_buckets.buckets.target import Target
 from airflow_provider_neuro_buckets.buckets.transfer import engine
 from airflow_provider_neuro_buckets.buckets.transfer.content import Content, put_content, read_content
-from airflow_provider_neuro_buckets.buckets.uri import (
-    check_name,
-    local_path,
-    parse_blob_pattern,
-    parse_blob_uri,
-)
+from airflow_provider_neuro_buckets.buckets.uri import check_name, local_path
 
 if TYPE_CHECKING:
+    from airflow_provider_neuro_buckets.buckets.finding import Finder
     from airflow_provider_neuro_buckets.buckets.opening import Opener
     from airflow_provider_neuro_buckets.buckets.platform import Platform
 
@@ -70,27 +77,46 @@ class Buckets:
     :class:`TransientError` (after its retries) where they apply; docstrings name what else.
     """
 
-    def __init__(self, *, config: BucketsConfig, platform: Platform, opener: Opener) -> None:
+    def __init__(
+        self,
+        *,
+        config: BucketsConfig,
+        platform: Platform,
+        persistent: PersistentBuckets,
+        finder: Finder,
+        opener: Opener,
+    ) -> None:
         self.config = config
         self._platform = platform
+        self._persistent = persistent
+        self._finder = finder
         self._opener = opener
         self._window = engine.Window(max_concurrency=config.max_concurrency, max_buffer_bytes=config.max_buffer_bytes)
 
     @classmethod
     @asynccontextmanager
     async def open(cls, config: BucketsConfig) -> AsyncIterator[Buckets]:
-        """Open a client; leaving the block closes its connections. Nothing is requested yet."""
+        """Open a client; leaving the block closes its connections. Nothing is requested yet.
+
+        :raises ConfigurationError: the persistent credentials of the configuration cannot be read.
+        """
         # The HTTP stack loads here: whoever only imports the class, such as Airflow parsing DAGs, does not pay for it.
+        from airflow_provider_neuro_buckets.buckets.finding import Finder  # noqa: PLC0415 - as said
         from airflow_provider_neuro_buckets.buckets.opening import Opener  # noqa: PLC0415 - as said
         from airflow_provider_neuro_buckets.buckets.platform import Platform  # noqa: PLC0415 - as said
         from airflow_provider_neuro_buckets.buckets.session import open_session  # noqa: PLC0415 - as said
 
+        if config.token and config.on_secret:
+            await config.on_secret(config.token)
+        persistent = PersistentBuckets.read(config.persistent_credentials, name=config.name)
         async with AsyncExitStack() as stack:
-            if config.token and config.on_secret:
-                await config.on_secret(config.token)
             http = await stack.enter_async_context(open_session(config))
             platform = Platform(http, config)
-            yield cls(config=config, platform=platform, opener=Opener(platform, http, config, stack))
+            finder = Finder(platform, persistent, config)
+            opener = Opener(platform, persistent, http, config, stack)
+            for credentials in persistent.all_credentials():
+                await opener.announce(credentials)
+            yield cls(config=config, platform=platform, persistent=persistent, finder=finder, opener=opener)
 
     # Buckets
 
@@ -98,9 +124,17 @@ class Buckets:
     async def list(
         self, cluster_name: str | None = None, *, org_name: str | None = None, project_name: str | None = None
     ) -> AsyncGenerator[Bucket]:
-        """List the buckets that the caller may read, in no particular order."""
-        target = Target(bucket="", cluster=cluster_name).narrowed(org=org_name, project=project_name)
-        for bucket in await self._platform.buckets(await self._opener.place(target), target.selector):
+        """List the buckets that the caller may read, in no particular order.
+
+        Without a platform: those of the persistent credentials.
+        """
+        if not self.config.has_platform:
+            scope = Scope.of(self.config, cluster_name=cluster_name, org_name=org_name, project_name=project_name)
+            for bucket in self._persistent.within(scope):
+                yield bucket
+            return
+        target = Target.home(cluster_name=cluster_name, org_name=org_name, project_name=project_name)
+        for bucket in await self._platform.buckets(target):
             yield bucket
 
     async def create(
@@ -116,11 +150,12 @@ class Buckets:
         :param name: unique in its project; `None` makes a bucket that has an id only.
         :raises InvalidAddress: not a name that the platform accepts; nothing was sent.
         :raises AlreadyExists: the name is taken.
+        :raises Unavailable: the answer was lost; with a name, it is looked up first, so it was not made.
         """
         if name is not None:
             check_name(name)
-        target = Target(bucket="", cluster=cluster_name).narrowed(org=org_name, project=project_name)
-        return await self._platform.create_bucket(await self._opener.place(target), name, target.selector)
+        target = Target.home(cluster_name=cluster_name, org_name=org_name, project_name=project_name)
+        return await self._platform.create_bucket(target, name)
 
     async def import_external(
         self,
@@ -143,11 +178,9 @@ class Buckets:
         """
         if name is not None:
             check_name(name)
-        target = Target(bucket="", cluster=cluster_name).narrowed(org=org_name, project=project_name)
         return await self._platform.import_bucket(
-            await self._opener.place(target),
+            Target.home(cluster_name=cluster_name, org_name=org_name, project_name=project_name),
             name,
-            target.selector,
             provider=str(provider),
             provider_bucket_name=provider_bucket_name,
             credentials=credentials,
@@ -162,16 +195,14 @@ class Buckets:
         org_name: str | None = None,
         project_name: str | None = None,
     ) -> Bucket:
-        """Return a bucket, as the platform knows it now."""
-        return await self._opener.look_up(
-            Target.of(
-                bucket_id_or_name,
-                cluster_name=cluster_name,
-                bucket_owner=bucket_owner,
-                org_name=org_name,
-                project_name=project_name,
-            )
+        """Return a bucket, as the platform knows it now.
+
+        :raises ResourceNotFound: no such bucket; likewise from every method that takes one.
+        """
+        home = Target.home(
+            cluster_name=cluster_name, bucket_owner=bucket_owner, org_name=org_name, project_name=project_name
         )
+        return await self._finder.named(bucket_id_or_name, home, is_fresh=True)
 
     async def rm(
         self,
@@ -188,9 +219,10 @@ class Buckets:
         The platform drops those credentials before it notices that a bucket is not empty, so emptiness is checked
         first. Of an imported bucket only the platform's record goes; its blobs are never touched.
 
-        :param force: delete the blobs as well.
+        :param force: delete the blobs as well. A bucket that cannot be opened here is left to the platform to judge.
         :raises BucketNotEmpty: it holds blobs, and not `force`; nothing was changed.
         """
+        await self._platform.place(cluster_name)
         bucket = await self.get(
             bucket_id_or_name,
             cluster_name=cluster_name,
@@ -200,13 +232,19 @@ class Buckets:
         )
         if not bucket.imported:
             await self._empty(bucket, force=force)
-        await self._platform.delete_bucket(await self._platform.place(bucket.cluster_name), bucket)
-        self._opener.forget(bucket)
+        await self._platform.delete_bucket(bucket)
+        self._finder.forget(bucket)
 
     async def _empty(self, bucket: Bucket, *, force: bool) -> None:
-        listing = await self._opener.open(bucket)
-        async with aclosing(listing.entries("", limit=1)) as entries:
-            holds_blobs = await anext(entries, None) is not None
+        try:
+            listing = await self._opener.open(bucket)
+        except UnsupportedProvider as error:
+            if force:
+                return
+            raise UnsupportedProvider(
+                f"{error.problem}, so nobody can tell whether it is empty", remedy="Delete it with force=True"
+            ) from None
+        holds_blobs = await _holds_blobs(listing)
         if holds_blobs and not force:
             raise BucketNotEmpty(f"{bucket.uri} holds blobs", remedy="Remove them first, or delete with force=True")
         if holds_blobs:
@@ -229,7 +267,7 @@ class Buckets:
             org_name=org_name,
             project_name=project_name,
         )
-        return await self._opener.credentials(bucket)
+        return await self._opener.tmp_credentials(bucket)
 
     async def set_public_access(
         self,
@@ -243,17 +281,25 @@ class Buckets:
     ) -> Bucket:
         """Let anybody list and read the bucket, or stop that.
 
-        On Azure a bucket that was public once cannot be closed again: the platform's own limit.
+        :raises UnsupportedProvider: an Azure bucket that is public cannot be closed again: the platform's own limit.
         """
-        bucket = await self._bucket(
+        await self._platform.place(cluster_name)
+        bucket = await self.get(
             bucket_id_or_name,
             cluster_name=cluster_name,
             bucket_owner=bucket_owner,
             org_name=org_name,
             project_name=project_name,
         )
-        place = await self._platform.place(bucket.cluster_name)
-        return await self._platform.set_public(place, bucket, public=public_access)
+        if bucket.public and not public_access and bucket.provider == BucketProvider.AZURE:
+            # The platform would open it once more and record that it is closed.
+            raise UnsupportedProvider(
+                f"{bucket.uri} is public, and the platform cannot close a bucket on Azure",
+                remedy="Move its blobs to a new bucket",
+            )
+        changed = await self._platform.set_public(bucket, public=public_access)
+        self._finder.remember(changed)
+        return changed
 
     @streaming
     async def get_disk_usage(
@@ -393,7 +439,7 @@ class Buckets:
         """
         if limit is not None and limit <= 0:
             raise ConfigurationError(f"limit={limit} lists nothing", remedy="Pass None to list all")
-        listing, prefix = await self._opener.locate(parse_blob_uri(uri))
+        listing, prefix = await self._located(uri)
         found = listing.entries(prefix, delimiter="" if recursive else "/", limit=None if limit is None else limit + 1)
         count = 0
         async with aclosing(found) as entries:
@@ -414,10 +460,10 @@ class Buckets:
         :param uri: a `str` is taken raw, so that ``?`` and ``[`` are operators; of a `URL`, ``%3F`` and ``%5B`` are.
             A backslash takes the next character literally; a ``/`` at the end finds folders only.
         """
-        readings = parse_blob_pattern(uri)
-        pattern = parse_glob(readings[0].key)
-        listing, _ = await self._opener.locate(readings)
-        async with aclosing(listing.matches(pattern)) as entries:
+        bucket, pattern = await self._finder.address(uri, is_pattern=True)
+        parsed = parse_glob(pattern)
+        listing = await self._opener.open(bucket)
+        async with aclosing(listing.matches(parsed)) as entries:
             async for entry in entries:
                 yield entry
 
@@ -426,12 +472,12 @@ class Buckets:
 
         :raises ResourceNotFound: no such blob.
         """
-        listing, key = await self._opener.locate(parse_blob_uri(uri))
+        listing, key = await self._located(uri)
         return blob_entry(listing.bucket, await listing.store.head(_key(key)))
 
     async def blob_is_dir(self, uri: BlobURI) -> bool:
         """Whether anything lies below the address. One request; the bucket itself is a folder."""
-        listing, key = await self._opener.locate(parse_blob_uri(uri))
+        listing, key = await self._located(uri)
         return await listing.is_dir(key)
 
     async def blob_rm(
@@ -443,11 +489,13 @@ class Buckets:
         :raises IsADirectory: an `IsADirectoryError`: a folder, and not `recursive`; nothing was removed.
         :raises TransferError: some blobs could not be deleted; the others are gone.
         """
-        listing, key = await self._opener.locate(parse_blob_uri(uri))
+        listing, key = await self._located(uri)
         await remove_path(listing, key, recursive=recursive, progress=progress)
 
     async def make_signed_url(self, uri: BlobURI, *, expires_in_seconds: int = 3600) -> URL:
         """Return a URL with which anybody can GET the blob for a while. Whether the blob exists is not checked.
+
+        The platform signs it; without a platform, the bucket's persistent credentials do.
 
         :param expires_in_seconds: 1 to 604,800 (seven days).
         """
@@ -455,10 +503,12 @@ class Buckets:
             raise ConfigurationError(
                 f"a signed URL cannot live {expires_in_seconds} seconds", remedy=f"Pass 1 to {LONGEST_SIGNED_SECONDS}"
             )
-        address = parse_blob_uri(uri)[0]
-        bucket = await self._opener.find(Target.at(address))
-        place = await self._platform.place(bucket.cluster_name)
-        return await self._platform.sign(place, bucket, _key(address.key), expires_in_seconds)
+        bucket, key = await self._finder.address(uri)
+        if self.config.has_platform:
+            return await self._platform.sign(bucket, _key(key), expires_in_seconds)
+        listing = await self._opener.open(bucket)
+        signed = await listing.store.sign(_key(key), expires_in_seconds=expires_in_seconds)
+        return URL(signed, encoded=True)
 
     # Transfers
 
@@ -585,8 +635,15 @@ class Buckets:
         """
         if name is not None:
             check_name(name, what="credentials")
-        buckets = [await self._bucket(bucket, cluster_name=cluster_name) for bucket in bucket_ids]
         place = await self._platform.place(cluster_name)
+        buckets = [await self._bucket(bucket, cluster_name=cluster_name) for bucket in bucket_ids]
+        elsewhere = [bucket for bucket in buckets if bucket.cluster_name != place.cluster]
+        if elsewhere or not buckets:
+            raise ConfigurationError(
+                f"persistent credentials on {place.cluster} cannot be for "
+                + (f"{elsewhere[0].uri}, which is on another cluster" if elsewhere else "no bucket at all"),
+                remedy="Name buckets of this cluster",
+            )
         return await self._announced(
             await self._platform.persistent_create(
                 place, [bucket.id for bucket in buckets], name=name, read_only=bool(read_only)
@@ -607,9 +664,16 @@ class Buckets:
     # Ours
 
     async def check(self) -> str:
-        """Prove that the token is accepted and may list; return a sentence that says for which place."""
+        """Prove that the token is accepted and may list; return a sentence that says for which place.
+
+        Without a platform: that each bucket of the persistent credentials lets itself be listed.
+        """
+        if not self.config.has_platform:
+            for bucket in self._persistent:
+                await _holds_blobs(await self._opener.open(bucket))
+            return "persistent credentials for " + ", ".join(str(bucket.uri) for bucket in self._persistent)
         place = await self._platform.place()
-        buckets = await self._platform.buckets(place, Target(bucket="").selector)
+        buckets = await self._platform.buckets(Target())
         return (
             f"cluster {place.cluster}, org {place.org or '-'}, project {place.project or '-'}: "
             f"{len(buckets)} bucket{'' if len(buckets) == 1 else 's'} to read"
@@ -621,17 +685,25 @@ class Buckets:
         return credentials
 
     async def _bucket(self, bucket_id_or_name: str, **selector: str | None) -> Bucket:
-        return await self._opener.find(Target.of(bucket_id_or_name, **selector))
+        return await self._finder.named(bucket_id_or_name, Target.home(**selector))
 
     async def _listing(self, bucket_id_or_name: str, **selector: str | None) -> Listing:
         return await self._opener.open(await self._bucket(bucket_id_or_name, **selector))
 
+    async def _located(self, uri: BlobURI) -> tuple[Listing, str]:
+        bucket, key = await self._finder.address(uri)
+        return await self._opener.open(bucket), key
+
     async def _remote(self, uri: BlobURI) -> engine.Remote:
-        listing, key = await self._opener.locate(parse_blob_uri(uri))
-        return engine.Remote(listing, key)
+        return engine.Remote(*await self._located(uri))
 
 
 def _key(key: str) -> str:
     if not key:
         raise InvalidAddress("the key of the blob is empty", remedy="Name the blob behind the bucket")
     return key
+
+
+async def _holds_blobs(listing: Listing) -> bool:
+    async with aclosing(listing.entries("", limit=1)) as entries:
+        return await anext(entries, None) is not None

@@ -1,4 +1,17 @@
-"""What a client must know before its first request: a value, read from no file and no environment (decision 20)."""
+"""What a client must know before its first request: a value, read from no file and no environment (decision 20).
+
+`BucketsConfig.persistent_credentials` is the platform's answer for persistent credentials with the address of each
+bucket added, as :func:`~airflow_provider_neuro_buckets.buckets.persistent.persistent_secret` writes it::
+
+    {"credentials": [{"bucket_id": "bucket-…",
+                      "uri": "blob://cluster/org/project/name",
+                      "provider": "aws",
+                      "credentials": {"bucket_name": "…", "access_key_id": "…", "secret_access_key": "…", …},
+                      "read_only": false,                             optional
+                      "owner": "…", "created_at": "2026-11-22T…"}]}   optional; else the project and 1970
+
+Other fields of the answer may stay; nothing is made of them.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +37,8 @@ class BucketsConfig:
     :ivar buckets_url: base of the buckets service; given, nothing is discovered.
     :ivar token: bearer token; never shown.
     :ivar cluster_name: cluster, org and project that relative addresses mean; `None` takes the first discovered one.
-    :ivar persistent_credentials: the platform's answer for persistent credentials, plus the URI of each bucket; with
-        it, blob methods need neither a token nor the platform. Never shown.
+    :ivar persistent_credentials: credentials of some buckets, as described in this module. Blobs of these buckets need
+        neither a token nor the platform; everything else does. Never shown.
     :ivar name: how errors call the origin of this configuration, such as ``connection 'neuro_buckets_default'``.
     :ivar verify: `True` for the system's certificate authorities, or the path of a CA bundle.
     :ivar max_concurrency: requests in flight at once to the storage.
@@ -49,7 +62,7 @@ class BucketsConfig:
     on_secret: Callable[[str], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not (self.api_url or self.buckets_url or self.persistent_credentials):
+        if not (self.api_url or self.buckets_url or self.persistent_credentials is not None):
             raise ConfigurationError(
                 f"{self.name} has no host", remedy="Set the host to the platform's API URL, such as https://…/api/v1"
             )
@@ -63,6 +76,12 @@ class BucketsConfig:
         ):
             if number <= 0:
                 raise ConfigurationError(f"{label} of {self.name} is {number}", remedy="Set it above zero")
+
+    @property
+    def has_platform(self) -> bool:
+        """Whether the platform can be asked, or blobs of `persistent_credentials` are all that there is."""
+        has_address = self.buckets_url is not None or self.api_url is not None
+        return has_address and (self.token is not None or self.persistent_credentials is None)
 
     def _check_address(self, label: str, address: str) -> None:
         try:
@@ -88,17 +107,37 @@ class PassedConfig:
 
 
 def read_token(text: str) -> PassedConfig:
-    """Read what people paste as a token: a bare token, or a passed-config blob (base64 of JSON)."""
-    text = text.strip()
+    """Read what people paste as a token: a bare token, or a passed-config blob (base64 of JSON).
+
+    :raises ConfigurationError: neither; tells what is wrong with it and never shows it.
+    """
+    text = "".join(text.split("\n")).strip()
+    blob = _passed(text)
+    if blob is None:
+        if not text.isascii() or not text.isprintable() or " " in text:
+            raise ConfigurationError(
+                "the token has spaces or unprintable characters", remedy="Paste the token alone, as it was given"
+            )
+        return PassedConfig(token=text)
+    fields = {name: blob.get(name) for name in ("token", "url", "cluster", "org_name", "project_name")}
+    for name, value in fields.items():
+        if not isinstance(value, str | None) or (name == "token" and not value):
+            raise ConfigurationError(
+                f"the passed config that stands for a token has no usable {name!r}", remedy="Paste it again, as a whole"
+            )
+    return PassedConfig(
+        token=str(fields["token"]),
+        api_url=fields["url"],
+        cluster_name=fields["cluster"],
+        org_name=fields["org_name"],
+        project_name=fields["project_name"],
+    )
+
+
+def _passed(text: str) -> dict[str, Any] | None:
+    """Return the fields of a passed-config blob; `None` for anything else."""
     try:
         blob = json.loads(base64.b64decode(text, validate=True))
-        token = blob["token"]
-    except (binascii.Error, ValueError, KeyError, TypeError):
-        return PassedConfig(token=text)
-    return PassedConfig(
-        token=token,
-        api_url=blob.get("url"),
-        cluster_name=blob.get("cluster"),
-        org_name=blob.get("org_name"),
-        project_name=blob.get("project_name"),
-    )
+    except (binascii.Error, ValueError):
+        return None
+    return blob if isinstance(blob, dict) else None

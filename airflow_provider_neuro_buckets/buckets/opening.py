@@ -1,4 +1,4 @@
-"""From a name or an address to an open bucket: resolved once, then addressed by id; stores and credentials kept."""
+"""From a bucket to its blobs: stores and credentials, opened once for each bucket and kept."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from contextlib import AsyncExitStack
 
 import aiohttp
 
-from airflow_provider_neuro_buckets.buckets.answers import Place
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials
+from airflow_provider_neuro_buckets.buckets.persistent import PersistentBuckets
 from airflow_provider_neuro_buckets.buckets.platform import Platform
 from airflow_provider_neuro_buckets.buckets.retry import DATA
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore
 from airflow_provider_neuro_buckets.buckets.stores.registry import open_store
-from airflow_provider_neuro_buckets.buckets.target import Target
-from airflow_provider_neuro_buckets.buckets.uri import BlobAddress
 
 _OPEN_DATA = frozenset({"bucket_name", "region_name", "endpoint_url", "storage_endpoint", "project"})
 """Keys of credentials that are no secret; all others, known or not, are treated as one."""
@@ -25,37 +23,23 @@ _SHORTEST_SECRET = 8
 
 
 class Opener:
-    """Keeps what one client has found and opened; everything is closed with `stack`."""
+    """Keeps what one client has opened; everything is closed with `stack`."""
 
     def __init__(
-        self, platform: Platform, http: aiohttp.ClientSession, config: BucketsConfig, stack: AsyncExitStack
+        self,
+        platform: Platform,
+        persistent: PersistentBuckets,
+        http: aiohttp.ClientSession,
+        config: BucketsConfig,
+        stack: AsyncExitStack,
     ) -> None:
         self._platform = platform
+        self._persistent = persistent
         self._http = http
         self._config = config
         self._stack = stack
-        self._found: dict[Target, Bucket] = {}
         self._stores: dict[str, BlobStore] = {}
         self._opening = asyncio.Lock()
-
-    async def place(self, target: Target) -> Place:
-        """Return the place of the target's cluster."""
-        return await self._platform.place(target.cluster)
-
-    async def look_up(self, target: Target) -> Bucket:
-        """Ask the platform for the bucket, and remember the answer."""
-        bucket = await self._platform.bucket(await self.place(target), target.bucket, target.selector)
-        self._found[target] = bucket
-        return bucket
-
-    async def find(self, target: Target) -> Bucket:
-        """Return the bucket; the platform is asked once for each target."""
-        return self._found.get(target) or await self.look_up(target)
-
-    async def locate(self, readings: list[BlobAddress]) -> tuple[Listing, str]:
-        """Return the open bucket of an address, and the key in it."""
-        reading = readings[0]
-        return await self.open(await self.find(Target.at(reading))), reading.key
 
     async def open(self, bucket: Bucket) -> Listing:
         """Open a bucket's store, once."""
@@ -63,7 +47,7 @@ class Opener:
             if bucket.id not in self._stores:
                 store = open_store(
                     bucket=bucket,
-                    credentials=CredentialSource(lambda: self.credentials(bucket)),
+                    credentials=CredentialSource(lambda: self._credentials(bucket)),
                     http=self._http,
                     retry=DATA,
                 )
@@ -71,10 +55,13 @@ class Opener:
                 self._stores[bucket.id] = store
         return Listing(bucket, self._stores[bucket.id])
 
-    async def credentials(self, bucket: Bucket) -> BucketCredentials:
-        """Get fresh credentials for a bucket, from the cluster that it is in."""
-        place = await self._platform.place(bucket.cluster_name)
-        credentials = await self._platform.tmp_credentials(place, bucket)
+    async def _credentials(self, bucket: Bucket) -> BucketCredentials:
+        """Return what opens a bucket: its persistent credentials if there are any, else fresh temporary ones."""
+        return self._persistent.credentials(bucket.id) or await self.tmp_credentials(bucket)
+
+    async def tmp_credentials(self, bucket: Bucket) -> BucketCredentials:
+        """Get fresh temporary credentials for a bucket, from the cluster that it is in."""
+        credentials = await self._platform.tmp_credentials(bucket)
         await self.announce(credentials)
         return credentials
 
@@ -85,7 +72,3 @@ class Opener:
         for name, value in credentials.credentials.items():
             if name not in _OPEN_DATA and len(value) >= _SHORTEST_SECRET:
                 await self._config.on_secret(value)
-
-    def forget(self, bucket: Bucket) -> None:
-        """Stop taking for granted that a bucket exists; its store stays open until the client closes."""
-        self._found = {target: found for target, found in self._found.items() if found.id != bucket.id}

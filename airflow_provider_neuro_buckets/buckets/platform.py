@@ -1,204 +1,265 @@
-"""The REST control plane: buckets, their credentials, and where to find them (wire protocol, sections 2 and 3)."""
+"""The platform's control plane: buckets, and the credentials to them, on servers of every era (wire protocol 3)."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.answers import (
-    Place,
-    choose_place,
     expect,
-    id_scope,
-    is_asked_for,
     read_bucket,
     read_credentials,
     read_persistent,
-    scope_of,
-    show_scope,
     text_field,
 )
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
+from airflow_provider_neuro_buckets.buckets.discovery import Discovery
+from airflow_provider_neuro_buckets.buckets.eras import (
+    Era,
+    Place,
+    Wanted,
+    bucket_query,
+    id_query,
+    is_in_home,
+    is_wanted,
+    knows_no_projects,
+    list_query,
+    new_bucket,
+    shown,
+    wants_org,
+)
 from airflow_provider_neuro_buckets.buckets.errors import (
+    AlreadyExists,
+    BadRequest,
     BucketsError,
     ConfigurationError,
     InvalidAnswer,
     ResourceNotFound,
-    TransientError,
-    error_for,
 )
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials, PersistentBucketCredentials
-from airflow_provider_neuro_buckets.buckets.retry import CONTROL_PLANE, ONCE, RetryPolicy, attempt
-from airflow_provider_neuro_buckets.buckets.session import network_errors
-from airflow_provider_neuro_buckets.buckets.target import Selector
-
-LARGEST_ANSWER = 8 * 1024 * 1024
-
-_MISSING = re.compile(r"(not found|doesn't exist)", re.IGNORECASE)
-_TAKEN = re.compile(r"already exists", re.IGNORECASE)
-_NOT_EMPTY = re.compile(r"BucketNotEmpty|not empty", re.IGNORECASE)
-_SCHEMA = re.compile(r"Unexpected exception: \{'|must be provided")
+from airflow_provider_neuro_buckets.buckets.negotiation import Negotiation
+from airflow_provider_neuro_buckets.buckets.target import Target, check_identifier
+from airflow_provider_neuro_buckets.buckets.uri import is_bucket_id
+from airflow_provider_neuro_buckets.buckets.wire import Wire
 
 
 class Platform:
     """The platform as one caller sees it. Holds no connection of its own: `http` belongs to whoever opened it."""
 
     def __init__(self, http: aiohttp.ClientSession, config: BucketsConfig) -> None:
-        self._http = http
         self._config = config
-        self._places: dict[str | None, Place] = {}
-        self._discovery = asyncio.Lock()
-
-    # Where things are
+        self._wire = Wire(http, config)
+        self._discovery = Discovery(self._wire, config)
+        self._negotiation = Negotiation(self._wire)
 
     async def place(self, cluster_name: str | None = None) -> Place:
-        """Return the place of a cluster, the current one by default; discovered once.
+        """Return the place of a cluster, the current one by default. See :meth:`Discovery.place`."""
+        return await self._discovery.place(cluster_name)
 
-        :raises ConfigurationError: no such cluster, or nothing to choose from.
-        :raises AuthenticationError: the platform does not accept the token.
-        """
-        async with self._discovery:
-            if cluster_name not in self._places:
-                self._places[cluster_name] = await self._find_place(cluster_name)
-            return self._places[cluster_name]
+    # Finding buckets
 
-    async def _find_place(self, cluster_name: str | None) -> Place:
-        config = self._config
-        if config.buckets_url is not None:
-            if config.cluster_name is None or cluster_name not in {None, config.cluster_name}:
-                raise ConfigurationError(
-                    f"{config.name} names no cluster {cluster_name or ''}".rstrip(),
-                    remedy="Set cluster_name beside buckets_url, or set the host to discover clusters",
-                )
-            return Place(
-                cluster=config.cluster_name,
-                buckets_url=URL(config.buckets_url),
-                org=config.org_name,
-                project=config.project_name,
-            )
-        if config.api_url is None:
-            raise ConfigurationError(
-                f"{config.name} has persistent credentials only",
-                remedy="Set a host and a token for what needs the platform",
-            )
-        url = URL(config.api_url) / "config"
-        answer = await self._request("GET", url, what=f"cannot read the platform's configuration at {url}")
-        return choose_place(answer, config, cluster_name)
-
-    # Buckets
-
-    async def buckets(self, place: Place, selector: Selector) -> list[Bucket]:
+    async def buckets(self, target: Target) -> list[Bucket]:
         """Return every bucket that the caller may read in one org and project."""
-        answer = await self._request(
-            "GET",
-            place.buckets_url / "buckets",
-            params=scope_of(place, selector),
-            what=f"cannot list the buckets of {show_scope(place, selector)}",
-        )
-        return [read_bucket(item, place.cluster) for item in expect(list, answer, "a list of buckets")]
+        place = await self.place(target.cluster)
+        wanted = Wanted.of(target, place)
+        what = f"cannot list the buckets of {shown(place, wanted)}"
 
-    async def bucket(self, place: Place, id_or_name: str, selector: Selector) -> Bucket:
-        """Return a bucket by its id or by its name.
+        async def ask(query: dict[str, str]) -> list[Bucket]:
+            answer = await self._wire.request("GET", place.buckets_url / "buckets", query=query, what=what)
+            found = [read_bucket(item, place.cluster) for item in expect(list, answer, "a list of buckets")]
+            for bucket in found[:1]:
+                self._negotiation.learn_from(place, bucket)
+            return [bucket for bucket in found if is_in_home(bucket, wanted)]
 
-        :raises ResourceNotFound: no such bucket in the selected org and project.
+        try:
+            return await self._negotiation.ask(place, lambda era: list_query(era, wanted), ask)
+        except BadRequest as refusal:
+            raise self._explained(refusal, wanted) from None
+
+    async def bucket(self, target: Target) -> Bucket:
+        """Return a bucket by its id or by its name; what comes back has been compared with what was asked.
+
+        :raises ResourceNotFound: no such bucket in the org and project.
         """
-        what = f"cannot find bucket {id_or_name!r} in {show_scope(place, selector)}"
-        answer = await self._request(
-            "GET", place.buckets_url / "buckets" / id_or_name, params=scope_of(place, selector), what=what
+        place = await self.place(target.cluster)
+        wanted = Wanted.of(target, place)
+        url = place.buckets_url / "buckets" / wanted.bucket
+        what = f"cannot find bucket {wanted.bucket!r} in {shown(place, wanted)}"
+
+        async def ask(query: dict[str, str]) -> Bucket:
+            answer = await self._wire.request("GET", url, query=query, what=what)
+            return self._compared(place, answer, lambda bucket: is_wanted(bucket, wanted), what)
+
+        try:
+            return await self._negotiation.ask(place, lambda era: bucket_query(era, wanted), ask)
+        except BadRequest as refusal:
+            raise self._explained(refusal, wanted) from None
+
+    async def is_strict(self, place: Place) -> bool:
+        """Whether an address can only be ``org/project/bucket`` there."""
+        return await self._negotiation.is_strict(place)
+
+    async def bucket_by_path(self, place: Place, path: str, *, accepts: Callable[[Bucket], bool]) -> Bucket:
+        """Return the bucket that a path of unknown segmentation leads to; strict servers find none.
+
+        :param path: decoded, without a leading ``/``; may go on behind the bucket.
+        """
+        what = f"cannot find a bucket at blob://{place.cluster}/{path}"
+        url = place.buckets_url.joinpath("buckets", "find", "by_path")
+        return self._compared(
+            place, await self._wire.request("GET", url, query={"path": path}, what=what), accepts, what
         )
+
+    def _compared(self, place: Place, answer: Any, accepts: Callable[[Bucket], bool], what: str) -> Bucket:
         bucket = read_bucket(answer, place.cluster)
-        if not is_asked_for(bucket, id_or_name, place, selector):
+        self._negotiation.learn_from(place, bucket)
+        if not accepts(bucket):
             raise ResourceNotFound(
-                f"{what}: the platform offers {bucket.uri} instead", remedy="Check the name, and org and project"
+                f"{self._config.name}: {what}: the platform offers {bucket.uri} instead",
+                remedy="Check the name, the org and the project, or use that address",
             )
         return bucket
 
-    async def create_bucket(self, place: Place, name: str | None, selector: Selector) -> Bucket:
-        """Make a bucket; `None` makes one without a name."""
-        answer = await self._request(
-            "POST",
-            place.buckets_url / "buckets",
-            body={"name": name, **scope_of(place, selector)},
-            policy=ONCE,
-            what=f"cannot create bucket {name!r} in {show_scope(place, selector)}",
+    def _explained(self, refusal: BadRequest, wanted: Wanted) -> BucketsError:
+        """Return what it means that no org was named."""
+        if not wants_org(refusal) or wanted.org is not None:
+            return refusal
+        if is_bucket_id(wanted.bucket):
+            return ResourceNotFound(
+                f"{self._config.name}: there is no bucket {wanted.bucket}", remedy="Check the id and the cluster"
+            )
+        return ConfigurationError(
+            f"{self._config.name} names no org, and this platform wants one",
+            remedy="Set org_name, in the connection or as a parameter",
         )
-        return read_bucket(answer, place.cluster)
+
+    # Making and changing buckets
+
+    async def create_bucket(self, target: Target, name: str | None) -> Bucket:
+        """Make a bucket; `None` makes one without a name.
+
+        :raises AlreadyExists: the name is taken, and not by a request of ours whose answer was lost.
+        """
+        return await self._make(target, name, {}, f"cannot create bucket {name!r}")
 
     async def import_bucket(
         self,
-        place: Place,
+        target: Target,
         name: str | None,
-        selector: Selector,
         *,
         provider: str,
         provider_bucket_name: str,
         credentials: Mapping[str, str],
     ) -> Bucket:
         """Make a bucket of one that exists at the provider. The platform does not try the credentials."""
-        answer = await self._request(
-            "POST",
-            place.buckets_url / "buckets" / "import" / "external",
-            body={
-                "name": name,
-                **scope_of(place, selector),
-                "provider": provider,
-                "provider_bucket_name": provider_bucket_name,
-                "credentials": dict(credentials),
-            },
-            policy=ONCE,
-            what=f"cannot import bucket {provider_bucket_name!r} into {show_scope(place, selector)}",
-        )
-        return read_bucket(answer, place.cluster)
+        external = {
+            "provider": provider,
+            "provider_bucket_name": provider_bucket_name,
+            "credentials": dict(credentials),
+        }
+        return await self._make(target, name, external, f"cannot import bucket {provider_bucket_name!r}")
 
-    async def set_public(self, place: Place, bucket: Bucket, *, public: bool) -> Bucket:
+    async def _make(self, target: Target, name: str | None, external: Mapping[str, Any], what: str) -> Bucket:
+        place = await self.place(target.cluster)
+        wanted = Wanted.of(target, place)
+
+        async def make(era: Era) -> Bucket:
+            return await self._wire.make(
+                place.buckets_url.joinpath("buckets", *(("import", "external") if external else ())),
+                body={"name": name, **new_bucket(era, wanted), **external},
+                read=lambda answer: self._made(place, answer, wanted),
+                find=self._finder(target, name, is_import=bool(external)) if name else None,
+                what=f"{what} in {shown(place, wanted)}",
+            )
+
+        try:
+            return await make(max(self._negotiation.possible(place)))
+        except BadRequest as refusal:
+            if not knows_no_projects(refusal):
+                raise self._explained(refusal, wanted) from None
+        self._negotiation.learn(place, frozenset({Era.OWNER}))
+        return await make(Era.OWNER)
+
+    def _made(self, place: Place, answer: Any, wanted: Wanted) -> Bucket:
+        bucket = read_bucket(answer, place.cluster)
+        self._negotiation.learn_from(place, bucket)
+        if wanted.org not in {None, bucket.org_name} or wanted.home not in {None, bucket.project_name}:
+            raise InvalidAnswer(
+                f"{self._config.name}: the platform has made {bucket.uri}, which is not where it was told to",
+                remedy="Remove that bucket, and check org_name and project_name",
+            )
+        return bucket
+
+    def _finder(self, target: Target, name: str, *, is_import: bool) -> Callable[[datetime], Awaitable[Bucket | None]]:
+        """Return what looks for a bucket whose making was not answered."""
+
+        async def find(since: datetime) -> Bucket | None:
+            wanted = Target(bucket=name, cluster=target.cluster, selector=target.selector)
+            try:
+                bucket = await self.bucket(wanted)
+            except ResourceNotFound:
+                return None
+            if bucket.created_at < since or bucket.imported is not is_import:
+                raise AlreadyExists(
+                    f"{self._config.name}: there is a bucket {bucket.uri} since {bucket.created_at.isoformat()}",
+                    remedy="Choose another name, or use the one that exists",
+                )
+            return bucket
+
+        return find
+
+    async def set_public(self, bucket: Bucket, *, public: bool) -> Bucket:
         """Open a bucket to anonymous readers, or close it."""
-        answer = await self._request(
+        answer = await self._wire.request(
             "PATCH",
-            place.buckets_url / "buckets" / bucket.id,
-            params=id_scope(bucket),
+            await self._url(bucket),
+            query=id_query(bucket),
             body={"public": public},
             what=f"cannot change the public access of {bucket.uri}",
         )
-        return read_bucket(answer, place.cluster)
+        return read_bucket(answer, bucket.cluster_name)
 
-    async def delete_bucket(self, place: Place, bucket: Bucket) -> None:
+    async def delete_bucket(self, bucket: Bucket) -> None:
         """Delete a bucket and, on the platform's side, everybody's persistent credentials for it."""
-        await self._delete(
-            place.buckets_url / "buckets" / bucket.id, params=id_scope(bucket), what=f"cannot delete {bucket.uri}"
-        )
+        await self._wire.delete(await self._url(bucket), query=id_query(bucket), what=f"cannot delete {bucket.uri}")
 
-    async def tmp_credentials(self, place: Place, bucket: Bucket) -> BucketCredentials:
+    # Access to blobs
+
+    async def tmp_credentials(self, bucket: Bucket) -> BucketCredentials:
         """Return fresh temporary credentials for a bucket."""
-        answer = await self._request(
+        answer = await self._wire.request(
             "POST",
-            place.buckets_url / "buckets" / bucket.id / "make_tmp_credentials",
-            params=id_scope(bucket),
+            await self._url(bucket, "make_tmp_credentials"),
+            query=id_query(bucket),
             what=f"cannot get credentials for {bucket.uri}",
         )
         return read_credentials(answer)
 
-    async def sign(self, place: Place, bucket: Bucket, key: str, expires_in_seconds: int) -> URL:
+    async def sign(self, bucket: Bucket, key: str, expires_in_seconds: int) -> URL:
         """Return a URL with which anybody can GET one blob; nobody checks that the blob exists."""
-        answer = await self._request(
+        answer = await self._wire.request(
             "POST",
-            place.buckets_url / "buckets" / bucket.id / "sign_blob_url",
-            params=id_scope(bucket),
+            await self._url(bucket, "sign_blob_url"),
+            query=id_query(bucket),
             body={"key": key, "expires_in_sec": expires_in_seconds},
             what=f"cannot sign a URL in {bucket.uri}",
         )
-        return URL(text_field(answer, "url", "a signed URL"), encoded=True)
+        return URL(text_field(expect(dict, answer, "a signed URL"), "url", "a signed URL"), encoded=True)
+
+    async def _url(self, bucket: Bucket, *verb: str) -> URL:
+        """Return the address of a bucket, by its id, in the cluster that it is in."""
+        place = await self.place(bucket.cluster_name)
+        return place.buckets_url.joinpath("buckets", bucket.id, *verb)
 
     # Persistent credentials
 
     async def persistent_list(self, place: Place) -> list[PersistentBucketCredentials]:
         """Return the caller's own persistent credentials, secrets included."""
-        answer = await self._request(
+        answer = await self._wire.request(
             "GET",
             place.buckets_url / "persistent_credentials",
             what=f"cannot list the persistent credentials on {place.cluster}",
@@ -206,134 +267,46 @@ class Platform:
         return [read_persistent(item, place.cluster) for item in expect(list, answer, "a list of credentials")]
 
     async def persistent_create(
-        self, place: Place, bucket_ids: list[str], *, name: str | None, read_only: bool
+        self, place: Place, bucket_ids: Iterable[str], *, name: str | None, read_only: bool
     ) -> PersistentBucketCredentials:
-        """Make persistent credentials for some buckets."""
-        answer = await self._request(
-            "POST",
+        """Make persistent credentials for some buckets.
+
+        :raises AlreadyExists: the name is taken by others than these.
+        """
+        ids = list(bucket_ids)
+
+        async def find(_: datetime) -> PersistentBucketCredentials | None:
+            try:
+                found = await self.persistent_get(place, name or "")
+            except ResourceNotFound:
+                return None
+            if found.read_only is not read_only or {item.bucket_id for item in found.credentials} != set(ids):
+                raise AlreadyExists(
+                    f"{self._config.name}: there are other persistent credentials {name!r}",
+                    remedy="Choose another name",
+                )
+            return found
+
+        return await self._wire.make(
             place.buckets_url / "persistent_credentials",
-            body={"name": name, "bucket_ids": bucket_ids, "read_only": read_only},
-            policy=ONCE,
+            body={"name": name, "bucket_ids": ids, "read_only": read_only},
+            read=lambda answer: read_persistent(answer, place.cluster),
+            find=find if name else None,
             what=f"cannot create persistent credentials {name!r} on {place.cluster}",
         )
-        return read_persistent(answer, place.cluster)
 
     async def persistent_get(self, place: Place, id_or_name: str) -> PersistentBucketCredentials:
         """Return persistent credentials by id or name."""
-        answer = await self._request(
+        answer = await self._wire.request(
             "GET",
-            place.buckets_url / "persistent_credentials" / id_or_name,
+            place.buckets_url / "persistent_credentials" / check_identifier(id_or_name, what="persistent credential"),
             what=f"cannot find persistent credentials {id_or_name!r} on {place.cluster}",
         )
         return read_persistent(answer, place.cluster)
 
     async def persistent_delete(self, place: Place, id_or_name: str) -> None:
         """Delete persistent credentials: whoever uses them is locked out."""
-        await self._delete(
-            place.buckets_url / "persistent_credentials" / id_or_name,
+        await self._wire.delete(
+            place.buckets_url / "persistent_credentials" / check_identifier(id_or_name, what="persistent credential"),
             what=f"cannot delete persistent credentials {id_or_name!r} on {place.cluster}",
         )
-
-    # The wire
-
-    async def _delete(self, url: URL, *, what: str, params: Mapping[str, str] | None = None) -> None:
-        lost = False
-
-        async def once() -> None:
-            nonlocal lost
-            try:
-                await self._send("DELETE", url, params=params, body=None, what=what)
-            except TransientError:
-                lost = True
-                raise
-            except ResourceNotFound:
-                # After a lost answer, "not found" is the answer that was lost.
-                if not lost:
-                    raise
-
-        await attempt(once, what=what, policy=CONTROL_PLANE)
-
-    async def _request(
-        self,
-        method: str,
-        url: URL,
-        *,
-        what: str,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        policy: RetryPolicy = CONTROL_PLANE,
-    ) -> Any:
-        return await attempt(
-            lambda: self._send(method, url, params=params, body=body, what=what), what=what, policy=policy
-        )
-
-    async def _send(
-        self, method: str, url: URL, *, params: Mapping[str, str] | None, body: Mapping[str, Any] | None, what: str
-    ) -> Any:
-        what = f"{self._config.name}: {what}"
-        headers = {"Accept": "application/json"}
-        if self._config.token:
-            headers["Authorization"] = f"Bearer {self._config.token}"
-        with network_errors(what):
-            async with self._http.request(
-                method, url, params=params, json=body, headers=headers, allow_redirects=False
-            ) as response:
-                text = await _read_capped(response, what)
-                if response.ok and response.status < 300:  # noqa: PLR2004 - a redirect is not followed: it would carry the token
-                    return _parse(text, what) if text else None
-                raise _refusal(response, text, what)
-
-
-async def _read_capped(response: aiohttp.ClientResponse, what: str) -> bytes:
-    body = await response.content.read(LARGEST_ANSWER)
-    while not response.content.at_eof():
-        if len(body) >= LARGEST_ANSWER:
-            raise InvalidAnswer(f"{what}: the answer is larger than {LARGEST_ANSWER} bytes", remedy="Check the host")
-        body += await response.content.read(LARGEST_ANSWER - len(body))
-    return body
-
-
-def _parse(text: bytes, what: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise InvalidAnswer(
-            f"{what}: the answer is not JSON", remedy="Check that the host is the platform's API"
-        ) from None
-
-
-def _refusal(response: aiohttp.ClientResponse, text: bytes, what: str) -> BucketsError:
-    """Build the error for a refused request: by status and by text, since the platform says 500 for many things."""
-    if response.status in range(300, 400):
-        return InvalidAnswer(
-            f"{what}: the service redirects elsewhere", remedy="Set the host to the address it redirects to"
-        )
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        answer = {}
-    fields = answer if isinstance(answer, dict) else {}
-    detail = str(fields.get("error") or fields.get("description") or "")[:300]
-    if missing := fields.get("missing"):
-        needs = [f"{item.get('action')} on {item.get('uri')}" for item in missing if isinstance(item, dict)]
-        detail = "missing " + " or ".join(needs)
-    code = str(fields.get("code") or _code_in(response.status, detail))
-    delay = response.headers.get("Retry-After", "")
-    return error_for(
-        response.status, what=what, detail=detail, code=code, retry_after=float(delay) if delay.isdigit() else None
-    )
-
-
-def _code_in(status: int, text: str) -> str:
-    """Return what a 4xx or 500 of the platform means, in the words of the table of errors (protocol 3.4)."""
-    if status not in {400, 409, 500}:
-        return ""
-    for pattern, code in (
-        (_NOT_EMPTY, "BucketNotEmpty"),
-        (_TAKEN, "unique"),
-        (_SCHEMA, "InvalidRequest"),
-        (_MISSING, "NoSuchBucket"),
-    ):
-        if pattern.search(text):
-            return code
-    return ""

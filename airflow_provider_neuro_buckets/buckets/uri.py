@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -20,6 +22,7 @@ from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress
 SCHEME = "blob"
 _FORMS = "blob:bucket/key, blob:/project/bucket/key or blob://cluster/org/project/bucket/key"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{1,38}[a-z0-9]")
+_ID = re.compile(r"bucket-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MAGIC = re.compile(r"[*?\[]")
 _SAFE_IN_KEY = "/!$&'()*,;=:@~"
 
@@ -55,16 +58,60 @@ def parse_blob_uri(uri: URL | str) -> list[BlobAddress]:
 
 
 def parse_blob_pattern(pattern: URL | str) -> list[BlobAddress]:
-    """Return every reading of a glob address; `key` of each is the pattern.
+    """Return every reading of a glob address that has no operator in its bucket; `key` of each is the pattern.
 
     :param pattern: as a `str` the part behind the bucket is taken raw; as a `URL` it is decoded once, so that
         ``%3F`` and ``%5B`` are operators.
-    :raises InvalidAddress: as :func:`parse_blob_uri`, or an operator in the bucket's name.
+    :raises InvalidAddress: as :func:`parse_blob_uri`, or every reading has an operator in the bucket's name.
     """
     readings = _readings(str(pattern)) if isinstance(pattern, str) else parse_blob_uri(pattern)
-    if _MAGIC.search(readings[0].bucket):
+    plain = [reading for reading in readings if not _MAGIC.search(reading.bucket)]
+    if not plain:
         raise InvalidAddress(f"{str(pattern)!r} has a wildcard in the bucket", remedy="A pattern looks into one bucket")
-    return readings
+    return plain
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPath:
+    """An absolute ``blob:`` URI that nobody has divided into owner, bucket and key yet: an owner may have slashes.
+
+    :ivar cluster: `None` in the form ``blob:/owner/bucket/key``.
+    :ivar segments: between the slashes, still encoded.
+    :ivar is_pattern: the key is a glob pattern, to be taken raw.
+    """
+
+    cluster: str | None
+    segments: tuple[str, ...]
+    is_pattern: bool = False
+
+    @classmethod
+    def of(cls, uri: URL | str, *, is_pattern: bool = False) -> BlobPath | None:
+        """Read a URI; `None` for the form ``blob:bucket/key``, which leaves nothing open."""
+        cluster, path = _split(str(uri))
+        if cluster is None and not path.startswith("/"):
+            return None
+        path = path.lstrip("/") if cluster is None else path.removeprefix("/")
+        return cls(cluster, tuple(path.split("/")), is_pattern and isinstance(uri, str))
+
+    @property
+    def plain(self) -> str:
+        """The decoded path, up to the first operator of a pattern: somewhere in it the bucket ends."""
+        segments = takewhile(lambda part: not (self.is_pattern and _MAGIC.search(part)), self.segments)
+        return "/".join(unquote(part) for part in segments)
+
+    def key_in(self, bucket_paths: Sequence[Sequence[str]], *, has_org: bool) -> str | None:
+        """Return the key, or the pattern, behind the bucket; `None` if the path does not lead into it.
+
+        :param bucket_paths: the nouns that lead to the bucket, from the cluster on, each a way to write it.
+        :param has_org: the first of these nouns is an org, which an address without a cluster leaves out.
+        """
+        for nouns in bucket_paths:
+            expected = list(nouns[1:] if has_org and self.cluster is None else nouns)
+            count = len(expected)
+            if [unquote(part) for part in self.segments[:count]] == expected:
+                rest = "/".join(self.segments[count:])
+                return rest if self.is_pattern else _decode(rest, repr(rest))
+        return None
 
 
 def _readings(text: str) -> list[BlobAddress]:
@@ -155,6 +202,16 @@ def bucket_uri(*, cluster: str, org: str | None, project: str, bucket: str) -> U
     """Return the address of a bucket, `blob://cluster/[org/]project/bucket`."""
     nouns = [noun for noun in (org, *project.split("/"), bucket) if noun]
     return URL(f"{SCHEME}://{cluster}/" + "/".join(quote(noun, safe="") for noun in nouns), encoded=True)
+
+
+def is_blob_uri(text: URL | str) -> bool:
+    """Whether the text is meant as a ``blob:`` URI, and not as a name or an id."""
+    return str(text)[: len(SCHEME) + 1].lower() == f"{SCHEME}:"
+
+
+def is_bucket_id(text: str) -> bool:
+    """Whether the text is an id of the platform; it is too long to be a name."""
+    return _ID.fullmatch(text) is not None
 
 
 def check_name(name: str, *, what: str = "bucket") -> str:
