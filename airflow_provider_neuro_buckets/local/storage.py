@@ -158,7 +158,11 @@ class Storage:
 async def set_public(s3: Any, bucket: str, *, public: bool) -> None:
     """Let anybody list and read a bucket, or nobody, through the client of who owns it."""
     if not public:
-        await s3.delete_bucket_policy(Bucket=bucket)
+        try:
+            await s3.delete_bucket_policy(Bucket=bucket)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "NoSuchBucketPolicy":
+                raise
         return
     statement = {
         "Effect": "Allow",
@@ -175,8 +179,19 @@ async def sign(s3: Any, bucket: str, key: str, seconds: int) -> str:
     return url
 
 
-def aws_client(service: Any, *, endpoint: str | None, region: str, access_key: str, secret_key: str) -> Any:
-    """Return a client with these keys, as a context; it reads no environment and no file of the user."""
+def aws_client(
+    service: Any,
+    *,
+    endpoint: str | None,
+    region: str,
+    access_key: str,
+    secret_key: str,
+    proxies: Mapping[str, str] | None = None,
+) -> Any:
+    """Return a client with these keys, as a context. Of the environment it reads nothing but proxies.
+
+    :param proxies: by scheme; `None` leaves them to the environment.
+    """
     session = AioSession(
         session_vars={
             "profile": (None, None, None, None),
@@ -192,6 +207,7 @@ def aws_client(service: Any, *, endpoint: str | None, region: str, access_key: s
         aws_secret_access_key=secret_key,
         config=AioConfig(
             ignore_configured_endpoint_urls=True,
+            proxies=proxies,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             s3={"addressing_style": "path" if endpoint else "auto"},
@@ -207,6 +223,7 @@ def _own_client(service: str, endpoint: str, secrets: Mapping[str, str]) -> Any:
         region=REGION,
         access_key=secrets["admin_access_key"],
         secret_key=secrets["admin_secret_key"],
+        proxies={},
     )
 
 

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_neuro_buckets.local.child import RunningPlatform
+from local.rest import Rest
+
+
+@pytest.fixture
+def user(neuro_buckets_local: RunningPlatform) -> Rest:
+    """Who may do everything in the project of the shared platform."""
+    return Rest.user(neuro_buckets_local)
+
+
+@pytest.fixture
+def reader(neuro_buckets_local: RunningPlatform) -> Rest:
+    """Who may only read there."""
+    return Rest.reader(neuro_buckets_local)
