@@ -194,6 +194,8 @@ _BY_CODE: dict[str, type[BucketsError]] = {
     "ThrottlingException": Throttled,
     "TooManyRequests": Throttled,
     "RequestLimitExceeded": Throttled,
+    "rateLimitExceeded": Throttled,
+    "userRateLimitExceeded": Throttled,
     "ServerBusy": Throttled,
     "InternalError": Unavailable,
     "ServiceUnavailable": Unavailable,

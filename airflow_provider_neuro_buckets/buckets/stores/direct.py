@@ -44,6 +44,7 @@ class Request:
     :ivar what: the attempt and its address, for errors: ``cannot read blob:bkt/key``.
     :ivar path: below the bucket, percent-encoded as it goes on the wire, without a leading ``/``; empty for the bucket.
     :ivar query: percent-encoded, without ``?``.
+    :ivar body: bytes, or several that follow each other.
     """
 
     what: str
@@ -51,7 +52,7 @@ class Request:
     path: str
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: Bytes | None = None
+    body: Bytes | tuple[Bytes, ...] | None = None
 
 
 class Signer(Protocol):
@@ -73,20 +74,25 @@ class Signer(Protocol):
 class BufferPayload(payload.Payload):
     """Bytes already in memory, handed to the socket in slices so that a large one does not stall the event loop."""
 
-    _value: memoryview
+    _value: tuple[memoryview, ...]
 
-    def __init__(self, body: Bytes) -> None:
-        super().__init__(memoryview(body), headers={}, content_type="application/octet-stream")
-        self._size = self._value.nbytes
+    def __init__(self, body: Bytes | tuple[Bytes, ...]) -> None:
+        pieces = tuple(memoryview(piece) for piece in (body if isinstance(body, tuple) else (body,)))
+        size = sum(piece.nbytes for piece in pieces)
+        if len(pieces) > 1 and size <= _WRITE_AT_ONCE:
+            pieces = (memoryview(b"".join(pieces)),)  # one small packet, not several
+        super().__init__(pieces, headers={}, content_type="application/octet-stream")
+        self._size = size
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Return the bytes as text, as aiohttp asks of a payload."""
-        return bytes(self._value).decode(encoding, errors)
+        return b"".join(self._value).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write all bytes."""
-        for at in range(0, self._value.nbytes, _WRITE_AT_ONCE):
-            await writer.write(self._value[at : at + _WRITE_AT_ONCE])
+        for piece in self._value:
+            for at in range(0, piece.nbytes, _WRITE_AT_ONCE):
+                await writer.write(piece[at : at + _WRITE_AT_ONCE])
 
 
 class DirectLane:

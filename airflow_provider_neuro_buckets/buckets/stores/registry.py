@@ -31,6 +31,7 @@ STORES: Mapping[str, str] = {
     BucketProvider.OPEN_STACK: "s3:S3Store",
     BucketProvider.EMC_ECS: "s3:S3Store",
     BucketProvider.AZURE: "azure:AzureStore",
+    BucketProvider.GCP: "gcs:GcsStore",
 }
 
 

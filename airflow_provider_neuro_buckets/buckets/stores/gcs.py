@@ -1,0 +1,315 @@
+"""Google Cloud Storage: the JSON API for all but uploads in parts, every request through the direct lane.
+
+A version of a blob is its generation: it changes with the content and only with it, where Google's ETag also changes
+with metadata. It stands in :attr:`BlobMeta.etag`.
+
+Credentials have an access token that ends, or the key of a service account (the extra ``gcp``). They may carry
+`endpoint_url`, as those of S3 do: an addition of this package for emulators, https or loopback only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import aiohttp
+
+from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
+from airflow_provider_neuro_buckets.buckets.errors import (
+    BucketsError,
+    Conflict,
+    InvalidAddress,
+    InvalidAnswer,
+    ResourceNotFound,
+    TransientError,
+    UnsupportedProvider,
+    error_for,
+)
+from airflow_provider_neuro_buckets.buckets.models import Bucket
+from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
+from airflow_provider_neuro_buckets.buckets.stores.base import (
+    BlobMeta,
+    ByteRange,
+    Bytes,
+    Capability,
+    Page,
+    PartLimits,
+    check_signed_life,
+)
+from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.gcs_batch import BATCH, BATCH_PATH, deletions, parse_answers
+from airflow_provider_neuro_buckets.buckets.stores.gcs_keys import TokenSource, signed_url
+from airflow_provider_neuro_buckets.buckets.stores.gcs_parts import GcsUpload, damaged, md5, size_of, twice_if_damaged
+from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import (
+    BLOB_FIELDS,
+    LISTING_FIELDS,
+    LISTING_PATH,
+    UPLOAD_PATH,
+    GcsSigner,
+    base64_of,
+    blob_path,
+    endpoint,
+    meta_of_headers,
+    needed,
+    parse_blob,
+    parse_listing,
+    quoted,
+    refusal,
+    related_parts,
+    why_not_held,
+)
+from airflow_provider_neuro_buckets.buckets.stores.keys import check_key
+from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
+from airflow_provider_neuro_buckets.buckets.uri import blob_uri
+
+LARGEST_PAGE = 16 * 1024 * 1024
+SMALL_ANSWER = 1024 * 1024
+BATCHES_AT_ONCE = 4
+_EVERYWHERE = frozenset(
+    {
+        Capability.BACKSLASH,
+        Capability.CONTENT_MD5,
+        Capability.CREATED_AT,
+        Capability.DOT_SEGMENTS,
+        Capability.EMPTY_SEGMENTS,
+    }
+)
+
+
+class GcsStore:
+    """One bucket of Google Cloud Storage. See :class:`~…stores.base.BlobStore` for what each method promises."""
+
+    limits = PartLimits(smallest=5 * 1024**2, largest=5 * 1024**3, most=10_000)
+
+    def __init__(
+        self, *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
+    ) -> None:
+        self._bucket = bucket
+        self._credentials = credentials
+        self._tokens = TokenSource(credentials, http)
+        tokens = CredentialSource(self._tokens.fetch)
+        self._lane = DirectLane(http=http, credentials=tokens, signer=GcsSigner(), retry=retry)
+
+    @property
+    def skew(self) -> float:
+        """Local clock minus the server's, in seconds."""
+        return self._lane.skew
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this bucket can do; whether its credentials sign is known once they were asked for."""
+        return _EVERYWHERE | {Capability.SIGN} if self._tokens.can_sign else _EVERYWHERE
+
+    def address(self, key: str) -> str:
+        """Return the ``blob:`` URI of a key."""
+        return str(blob_uri(self._bucket.uri, key))
+
+    async def aclose(self) -> None:
+        """Release nothing: the HTTP session is the client's."""
+
+    def _check_writable(self, key: str) -> None:
+        check_key(key)
+        if reason := why_not_held(key):
+            raise InvalidAddress(f"Google takes no blob {self.address(key)}: {reason}", remedy="Choose another key")
+
+    def _check_possible(self, key: str) -> None:
+        check_key(key)
+        if reason := why_not_held(key):
+            raise ResourceNotFound(f"there is no blob {self.address(key)}: {reason}", remedy="Check the address")
+
+    async def head(self, key: str) -> BlobMeta:
+        """Return what the service says of `key`."""
+        return (await self._look_up(key))[0]
+
+    async def _look_up(self, key: str) -> tuple[BlobMeta, str | None]:
+        self._check_possible(key)
+        what = f"cannot look up {self.address(key)}"
+        request = Request(what=what, method="GET", path=blob_path(key), query=f"fields={quoted(BLOB_FIELDS)}")
+        _, answer = await self._lane.fetch(request, largest=SMALL_ANSWER)
+        return parse_blob(key, answer, what)
+
+    @asynccontextmanager
+    async def read(
+        self, key: str, *, span: ByteRange | None = None, etag: str | None = None
+    ) -> AsyncIterator[StreamedBody]:
+        """Open the content of `key` as it is stored; every header of the answer is checked against what was asked."""
+        self._check_possible(key)
+        # A blob stored as gzip would else be unpacked on the way, and fit neither its size nor any range.
+        headers = {"Accept-Encoding": "gzip"}
+        if span is not None:
+            headers["Range"] = span.header
+        query = "alt=media" if etag is None else f"alt=media&ifGenerationMatch={quoted(etag)}"
+        what = f"cannot read {self.address(key)}"
+        request = Request(what=what, method="GET", path=blob_path(key), query=query, headers=headers)
+        async with self._lane.open(request) as response:
+            _check_as_stored(response, what)
+            expected = content_length(response, what)
+            meta = meta_of_headers(key, response.headers, whole_size(response, span, expected, what))
+            if etag is not None and meta.etag != etag:
+                raise Conflict(f"{what}: the storage sends another version", remedy="Try again")
+            yield StreamedBody(meta, response, expected, what)
+
+    async def write(self, key: str, body: Bytes) -> BlobMeta:
+        """Create or replace `key`; the service checks the MD5 that goes along before it stores anything.
+
+        Bytes that were damaged on the way are sent once more.
+        """
+        self._check_writable(key)
+        what = f"cannot write {self.address(key)}"
+        digest: bytes = await in_thread_if_large(md5, body)
+        boundary = secrets.token_hex(16)
+        head, tail = related_parts({"name": key, "md5Hash": base64_of(digest)}, boundary)
+        request = Request(
+            what=what,
+            method="POST",
+            path=UPLOAD_PATH,
+            query=f"uploadType=multipart&fields={quoted(BLOB_FIELDS)}",
+            headers={"Content-Type": f"multipart/related; boundary={boundary}"},
+            body=(head, body, tail),
+        )
+
+        async def once() -> BlobMeta:
+            _, answer = await self._lane.fetch(request, largest=SMALL_ANSWER)
+            meta, _ = parse_blob(key, answer, what)
+            if meta.size != size_of(body) or meta.md5 not in {None, digest.hex()}:
+                raise damaged(what)
+            return meta
+
+        return await twice_if_damaged(once)
+
+    @asynccontextmanager
+    async def multipart(self, key: str) -> AsyncIterator[GcsUpload]:
+        """Begin an upload in parts; whatever ends the block without `complete` aborts it."""
+        self._check_writable(key)
+        upload = GcsUpload(
+            self._lane, key=key, what=f"cannot write {self.address(key)}", look_up=lambda: self._look_up(key)
+        )
+        await upload.begin()
+        try:
+            yield upload
+        finally:
+            await upload.abort()
+
+    def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
+        """List keys; the next page is on its way while one is handed over."""
+        return pages_of(lambda token: self._page(prefix, delimiter, page_size, token), self.address(prefix))
+
+    async def _page(
+        self, prefix: str, delimiter: str, page_size: int | None, token: str | None
+    ) -> tuple[Page, str | None]:
+        where = self.address(prefix)
+        query = {
+            "delimiter": delimiter or None,
+            "fields": LISTING_FIELDS,
+            "maxResults": None if page_size is None else str(page_size),
+            "pageToken": token,
+            "prefix": prefix or None,
+        }
+        encoded = "&".join(f"{name}={quoted(value)}" for name, value in query.items() if value is not None)
+        request = Request(what=f"cannot list {where}", method="GET", path=LISTING_PATH, query=encoded)
+        _, body = await self._lane.fetch(request, largest=LARGEST_PAGE)
+        return await asyncio.to_thread(parse_listing, body, where)
+
+    async def delete(self, keys: Sequence[str]) -> Mapping[str, BucketsError]:
+        """Delete keys, 100 a request and some requests at once; a single one by itself."""
+        for key in keys:
+            check_key(key)
+        keys = [key for key in keys if why_not_held(key) is None]
+        if len(keys) == 1:
+            return await self._delete_each(keys)
+        failures: dict[str, BucketsError] = {}
+        slots = asyncio.Semaphore(BATCHES_AT_ONCE)
+
+        async def delete_some(some: Sequence[str]) -> None:
+            async with slots:
+                failures.update(await self._delete_batch(some))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for at in range(0, len(keys), BATCH):
+                    group.create_task(delete_some(keys[at : at + BATCH]))
+        except* BucketsError as errors:
+            raise errors.exceptions[0] from None
+        return failures
+
+    async def _delete_each(self, keys: Sequence[str]) -> dict[str, BucketsError]:
+        failures: dict[str, BucketsError] = {}
+        for key in keys:
+            request = Request(what=self._deletion(key), method="DELETE", path=blob_path(key))
+            try:
+                await self._lane.fetch(request, largest=SMALL_ANSWER)
+            except ResourceNotFound:
+                continue
+            except TransientError:
+                raise
+            except BucketsError as error:
+                failures[key] = error
+        return failures
+
+    async def _delete_batch(self, keys: Sequence[str]) -> dict[str, BucketsError]:
+        """Delete keys in one request; those that the service was too busy for once more, one by one."""
+        what = f"cannot delete {len(keys)} blobs of {self._bucket.uri}"
+        given = await self._lane.retrying(self._credentials.current, what)
+        boundary = secrets.token_hex(16)
+        request = Request(
+            what=what,
+            method="POST",
+            path=BATCH_PATH,
+            headers={"Content-Type": f"multipart/mixed; boundary={boundary}"},
+            body=deletions(keys, bucket_name=needed(given.credentials, "bucket_name"), boundary=boundary),
+        )
+        response, body = await self._lane.fetch(request, largest=LARGEST_PAGE)
+        answers = parse_answers(response.headers.get("Content-Type", ""), body, what)
+        failures: dict[str, BucketsError] = {}
+        again: list[str] = []
+        for number, key in enumerate(keys):
+            status, refused = answers.get(number, (HTTPStatus.SERVICE_UNAVAILABLE, b""))
+            if status < HTTPStatus.MULTIPLE_CHOICES or status == HTTPStatus.NOT_FOUND:
+                continue
+            code, detail = refusal(refused)
+            error = error_for(status, what=self._deletion(key), code=code, detail=detail[:200])
+            if isinstance(error, TransientError):
+                again.append(key)
+            else:
+                failures[key] = error
+        return failures | await self._delete_each(again)
+
+    def _deletion(self, key: str) -> str:
+        return f"cannot delete {self.address(key)}"
+
+    async def sign(self, key: str, *, expires_in_seconds: int) -> str:
+        """Return a URL with which anybody can GET the blob for a while; needs the key of a service account.
+
+        :raises UnsupportedProvider: the credentials are an access token, which cannot sign.
+        """
+        self._check_writable(key)
+        check_signed_life(expires_in_seconds)
+        what = f"cannot sign {self.address(key)}"
+        given = await self._lane.retrying(self._credentials.current, what)
+        keys = given.credentials
+        if "key_data" not in keys:
+            raise UnsupportedProvider(
+                f"{what}: its credentials are an access token, which cannot sign",
+                remedy="Let the platform sign, or use persistent credentials",
+            )
+        return signed_url(
+            await self._tokens.account(given),
+            endpoint=endpoint(keys),
+            bucket_name=needed(keys, "bucket_name"),
+            key=key,
+            expires_in_seconds=expires_in_seconds,
+            now=datetime.now(UTC),
+        )
+
+
+def _check_as_stored(response: aiohttp.ClientResponse, what: str) -> None:
+    """Refuse content that was packed or unpacked on the way."""
+    sent = response.headers.get("Content-Encoding", "identity")
+    stored = response.headers.get("X-Goog-Stored-Content-Encoding", sent)
+    if sent != stored:
+        raise InvalidAnswer(f"{what}: the answer is encoded as {sent!r}, not as it is stored ({stored!r})")
