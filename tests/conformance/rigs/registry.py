@@ -13,7 +13,8 @@ from conformance.rigs.base import Server
 RIGS: Mapping[str, str] = {
     "aws": "aws:serve",
     "azure": "azure:serve",
-    "minio": "minio:serve",
+    "gcp": "gcp:serve",
+    "seaweedfs": "seaweedfs:serve",
 }
 
 
