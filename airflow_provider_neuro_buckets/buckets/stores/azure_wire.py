@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,6 +15,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
 
 _MD5_BYTES = 16
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def encode_key(key: str) -> str:
@@ -34,6 +36,8 @@ def why_not_held(key: str) -> str | None:
     """
     if "\\" in key:
         return r"Azure takes '\' for '/'"
+    if _NOT_IN_XML.search(key):
+        return "Azure refuses control characters"
     if any(segment.endswith(".") for segment in key.split("/")):
         return "Azure drops a dot at the end of a path segment"
     return None
@@ -76,7 +80,7 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
     :raises InvalidAnswer: not a listing, or one without what it needs; nothing is concluded from it.
     """
     reader = _ListingReader(where)
-    root = parse_xml(body, reader.text, reader.start)
+    root = parse_xml(body, reader.text, reader.attributes)
     if root != "EnumerationResults":
         raise InvalidAnswer(
             f"the listing of {where} is not a listing but <{root}>", remedy="Check the storage_endpoint of the bucket"
@@ -95,14 +99,14 @@ class _ListingReader:
         self._item: dict[str, str] = {}
         self._is_encoded = False
 
-    def start(self, _path: Sequence[str], attributes: Mapping[str, str]) -> None:
+    def attributes(self, _path: Sequence[str], attributes: Mapping[str, str]) -> None:
         """Take note of a start tag: a name that XML cannot hold comes percent-encoded, and says so."""
         self._is_encoded = attributes.get("Encoded") == "true"
 
     def text(self, path: Sequence[str], text: str) -> None:
         """Take note of an end tag and its text."""
         match path:
-            case [_, "Blobs", "Blob", "Properties", name]:
+            case [_, _, "Blob", "Properties", name]:
                 self._item[name] = text
             case [_, "Blobs", "Blob", "Name"]:
                 self._item["Name"] = self._decoded(text)
@@ -117,7 +121,8 @@ class _ListingReader:
                 self.marker = text
 
     def _decoded(self, text: str) -> str:
-        return unquote(text) if self._is_encoded else text
+        is_encoded, self._is_encoded = self._is_encoded, False
+        return unquote(text) if is_encoded else text
 
 
 def _listed(item: Mapping[str, str], where: str) -> BlobMeta:

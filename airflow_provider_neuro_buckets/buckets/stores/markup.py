@@ -17,11 +17,11 @@ _DEPTH = 16
 def parse_xml(
     body: bytes,
     on_text: Callable[[Sequence[str], str], object],
-    on_start: Callable[[Sequence[str], Mapping[str, str]], object] | None = None,
+    on_attributes: Callable[[Sequence[str], Mapping[str, str]], object] | None = None,
 ) -> str:
     """Read an XML document; call `on_text(path of names, text)` at each end tag. Returns the name of the root.
 
-    :param on_start: called with the path of names and the attributes at each start tag.
+    :param on_attributes: called with the path of names and the attributes at each start tag that has some.
     :raises InvalidAnswer: not XML, too deep, or with a doctype or an entity declaration.
     """
     path: list[str] = []
@@ -36,8 +36,8 @@ def parse_xml(
         texts.append([])
         if len(path) > _DEPTH:
             raise InvalidAnswer(f"an XML answer is nested deeper than {_DEPTH}")
-        if on_start is not None:
-            on_start(path, attributes)
+        if attributes and on_attributes is not None:
+            on_attributes(path, attributes)
 
     def end(_name: str) -> None:
         on_text(path, "".join(texts.pop()))

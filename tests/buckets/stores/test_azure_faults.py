@@ -237,9 +237,8 @@ async def test_a_commit_whose_answer_is_lost_is_sent_again_and_succeeds() -> Non
 
 
 async def test_an_upload_left_without_completing_commits_nothing() -> None:
-    async with scripted(answer(201)) as (store, script):
-        async with store.multipart("blob") as upload:
-            await upload.put_part(1, b"content")
+    async with scripted(answer(201)) as (store, script), store.multipart("blob") as upload:
+        await upload.put_part(1, b"content")
     assert ["comp=block&" in seen.target for seen in script.seen] == [True]
 
 

@@ -152,6 +152,17 @@ async def test_a_sas_that_has_ended_is_renewed_once_and_the_request_sent_again(
     assert names == {"write": ["blob", "new"], "parts": ["blob", "new"]}.get(verb, [] if "delete" in verb else ["blob"])
 
 
+async def test_many_requests_that_meet_an_ended_sas_at_once_renew_it_once(
+    azure: AzureServer, container: ContainerClient
+) -> None:
+    await container.upload_blob("blob", b"content")
+    good = azure.keys(BUCKET, container.container_name)
+    async with opened(ended(azure, container), good) as (store, fetches):
+        metas = await asyncio.gather(*(store.head("blob") for _ in range(20)))
+    assert len(metas) == 20
+    assert fetches.count == 2
+
+
 async def test_a_sas_that_ends_while_the_store_is_open_is_renewed(
     azure: AzureServer, container: ContainerClient
 ) -> None:
