@@ -71,6 +71,8 @@ CAPABILITIES = {
     BucketProvider.OPEN_STACK: _EVERYWHERE | _EVERY_KEY,
     BucketProvider.EMC_ECS: _EVERYWHERE | _EVERY_KEY,
 }
+_MARKERS_ARE_EMPTY = frozenset({BucketProvider.SEAWEEDFS})
+"""Their keys that end with ``/`` are folders; what is written to one is dropped, with a success."""
 
 
 class S3Store:
@@ -101,9 +103,14 @@ class S3Store:
         """Close the SDK's client, if it was ever needed."""
         await self._sdk.aclose()
 
-    def _check_writable(self, key: str) -> None:
-        """Refuse a key that the provider would rewrite: it would report a success, and hold another blob."""
+    def _check_writable(self, key: str, size: int) -> None:
+        """Refuse what the provider would report as a success and not keep: a key it rewrites, content it drops."""
         check_key(key)
+        if size and key.endswith("/") and self._bucket.provider in _MARKERS_ARE_EMPTY:
+            raise InvalidAddress(
+                f"{self.address(key)} ends with '/', and {self._bucket.provider} keeps no content in such a key",
+                remedy="Choose another key",
+            )
         if found := impossible(key, self.capabilities):
             raise InvalidAddress(
                 f"{self.address(key)} has {found}, which {self._bucket.provider} cannot keep in a key",
@@ -164,7 +171,7 @@ class S3Store:
 
     async def write(self, key: str, body: Bytes) -> BlobMeta:
         """Create or replace `key`; S3 checks the MD5 that goes along, and the ETag it answers is checked here."""
-        self._check_writable(key)
+        self._check_writable(key, size_of(body))
         request = Request(what=f"cannot write {self.address(key)}", method="PUT", path=encode_key(key))
         etag = await put_checked(self._lane, request, body)
         return BlobMeta(key=key, size=size_of(body), etag=etag, md5=md5_of_etag(etag))
@@ -172,7 +179,7 @@ class S3Store:
     @asynccontextmanager
     async def multipart(self, key: str) -> AsyncIterator[S3Upload]:
         """Begin an upload in parts; whatever ends the block without `complete` aborts it."""
-        self._check_writable(key)
+        self._check_writable(key, size=1)
         upload = S3Upload(
             lane=self._lane,
             sdk=self._sdk,
@@ -240,7 +247,7 @@ class S3Store:
     async def sign(self, key: str, *, expires_in_seconds: int) -> str:
         """Return a URL with which anybody can GET `key`."""
         check_signed_life(expires_in_seconds)
-        self._check_writable(key)
+        self._check_writable(key, size=0)
         return self._signer.presign(await self._credentials.current(), key, expires_in_seconds)
 
     async def _delete_batch(self, keys: Sequence[str]) -> dict[str, BucketsError]:

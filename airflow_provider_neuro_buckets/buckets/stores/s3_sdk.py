@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import cache
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -58,9 +59,8 @@ class S3Sdk:
     async def _client_for(self, credentials: BucketCredentials) -> Any:
         async with self._lock:
             if self._made_for is not credentials:
-                session = get_session()
                 # The models are megabytes of JSON: read in a thread, they do not stall the event loop.
-                await asyncio.to_thread(_read_models, session)
+                session = await asyncio.to_thread(_session)
                 self._client = await self._stack.enter_async_context(_client(session, credentials))
                 self._made_for = credentials
             return self._client
@@ -82,10 +82,14 @@ def _translated(error: ClientError, what: str) -> Exception:
     return _Expired(ours) if S3Signer().is_expired(status, code, "POST") else ours
 
 
-def _read_models(session: AioSession) -> None:
+@cache
+def _session() -> AioSession:
+    """Return the session of this process: it keeps the models it has read, and nothing of any bucket."""
+    session = get_session()
     loader = session.get_component("data_loader")
     loader.load_service_model("s3", "service-2")
     loader.load_service_model("s3", "endpoint-rule-set-1")
+    return session
 
 
 def _client(session: AioSession, credentials: BucketCredentials) -> Any:

@@ -34,7 +34,7 @@ class LocalServer:
             "buckets",
             {"name": name, "org_name": self.platform.org_name, "project_name": self.platform.project_name},
         )
-        bucket = describe_bucket(id_=record["id"], name=name, provider="minio")
+        bucket = describe_bucket(id_=record["id"], name=name, provider=record["provider"])
         granted = await self._post(f"buckets/{record['id']}/make_tmp_credentials")
         keys = describe_keys(bucket, **granted["credentials"])
         endpoint = keys.credentials["endpoint_url"]
@@ -59,14 +59,16 @@ class SeaweedRig(S3Rig):
     """A bucket of SeaweedFS, which keeps keys as paths of a file system."""
 
     def refuses(self, key: str) -> str | None:
-        segments = key.split("/")
-        if "\\" in key:
-            return "the server turns a backslash into a slash"
-        if "" in segments[:-1] or key == "/" * len(key):
-            return "the server drops empty segments"
-        if {".", ".."} & set(segments):
-            return "the server refuses dot segments"
-        return None
+        *folders, _ = segments = key.split("/")
+        reasons = {
+            "the server turns a backslash into a slash": "\\" in key,
+            "the server drops empty segments": "" in folders,
+            "the server refuses dot segments": bool({".", ".."} & set(segments)),
+            "the server drops the content of a folder marker": key.endswith("/"),
+            "the server refuses NUL": "\0" in key,
+            "the server keeps names of at most 255 bytes": any(len(segment.encode()) > 255 for segment in segments),
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 @contextmanager

@@ -1,0 +1,33 @@
+"""What the tests of the suite ask of a store, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange
+
+
+async def content_of(store: BlobStore, key: str, *, span: ByteRange | None = None, etag: str | None = None) -> bytes:
+    """Return the bytes that a read yields."""
+    async with store.read(key, span=span, etag=etag) as body:
+        return b"".join([chunk async for chunk in body.chunks()])
+
+
+async def blobs_under(store: BlobStore, prefix: str = "", *, page_size: int | None = None) -> list[BlobMeta]:
+    """Return all blobs that a listing shows."""
+    return [blob async for page in store.pages(prefix, page_size=page_size) for blob in page.blobs]
+
+
+async def level_of(store: BlobStore, prefix: str, *, page_size: int | None = None) -> tuple[list[str], list[str]]:
+    """Return the common prefixes and the keys of one level, each sorted."""
+    prefixes: list[str] = []
+    keys: list[str] = []
+    async for page in store.pages(prefix, delimiter="/", page_size=page_size):
+        prefixes += page.prefixes
+        keys += keys_of(page.blobs)
+    return sorted(prefixes), sorted(keys)
+
+
+def keys_of(blobs: Iterable[BlobMeta]) -> list[str]:
+    """Return the keys of blobs."""
+    return [blob.key for blob in blobs]

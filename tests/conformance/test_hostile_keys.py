@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError
+from airflow_provider_neuro_buckets.buckets.stores.base import Capability
+from conformance.asking import blobs_under, content_of, keys_of, level_of
+from conformance.rigs.base import Rig
+
+#: Keys that file systems, URLs, XML or shells would like to mean something else.
+HOSTILE = [
+    "with space",
+    " space first",
+    "space last ",
+    "two  spaces",
+    "caf\u00e9",
+    "cafe\u0301",
+    "\u65e5\u672c\u8a9e/\u540d\u524d",
+    "\U0001f600/\U0001f680",
+    "\u202eright to left",
+    "\ufeffbyte order mark",
+    "no\u00a0break",
+    "line\u2028separator",
+    "a+b",
+    "100%",
+    "%",
+    "%20",
+    "%2F",
+    "a%2Fb/c",
+    "%E0%A4%A",
+    "#fragment",
+    "question?x=1",
+    "a&b=c",
+    "[brackets]",
+    "{braces}",
+    "(parentheses)",
+    "it's",
+    'say "hi"',
+    "`tick` $(x) !",
+    "<tag>&amp;",
+    "~tilde",
+    "star*",
+    "pipe|caret^",
+    "semi;colon:comma,at@",
+    "back\\slash",
+    "a//b",
+    "a///b",
+    "/leading",
+    "//two leading",
+    "trailing/",
+    "trailing//",
+    ".",
+    "..",
+    "a/.",
+    "a/..",
+    "a/./b",
+    "a/../b",
+    "../up",
+    "...",
+    ".hidden",
+    "dot at the end.",
+    "new\nline",
+    "carriage\rreturn",
+    "tab\tstop",
+    "\x01\x1f",
+    "\x7f",
+    "nul\x00",
+    "k" * 1024,
+    "/".join(["s" * 204] * 5),
+]
+IDS = [ascii(key)[1:25] for key in HOSTILE]
+
+
+@pytest.fixture
+def key(rig: Rig, request: pytest.FixtureRequest) -> str:
+    hostile = str(request.param)
+    if reason := rig.refuses(hostile):
+        pytest.skip(f"{rig.provider}: {reason}")
+    return hostile
+
+
+async def signed_content(rig: Rig, key: str) -> tuple[int, bytes]:
+    url = await rig.store.sign(key, expires_in_seconds=60)
+    async with aiohttp.ClientSession() as http, http.get(URL(url, encoded=True)) as answer:
+        return answer.status, await answer.read()
+
+
+@pytest.mark.parametrize("key", HOSTILE, ids=IDS, indirect=True)
+async def test_a_hostile_key_is_written_found_read_listed_signed_and_deleted_under_exactly_its_name(
+    rig: Rig, key: str
+) -> None:
+    content = key.encode()
+    await rig.store.write(key, content)
+    assert await rig.names() == [key]
+    assert (await rig.store.head(key)).size == len(content)
+    assert await content_of(rig.store, key) == content
+    assert keys_of(await blobs_under(rig.store)) == [key]
+    assert keys_of(await blobs_under(rig.store, key)) == [key]
+    folder, slash, _ = key.rpartition("/")
+    assert await level_of(rig.store, folder + slash) == ([], [key])
+    if slash:
+        assert await level_of(rig.store, "") == ([key.partition("/")[0] + "/"], [])
+    if Capability.SIGN in rig.store.capabilities:
+        assert await signed_content(rig, key) == (200, content)
+    await rig.store.write("beside", b"")
+    assert await rig.store.delete([key, "beside"]) == {}
+    assert await rig.names() == []
+    await rig.store.write(key, content)
+    assert await rig.store.delete([key]) == {}
+    assert await rig.names() == []
+
+
+@pytest.mark.parametrize(
+    "key", ["a b+c%20%2F", "caf\u00e9/\U0001f600", "#?&=[]{}'\"<>~*", "a//b", "back\\slash", "trailing/"], indirect=True
+)
+async def test_a_hostile_key_may_be_uploaded_in_parts(rig: Rig, key: str) -> None:
+    async with rig.store.multipart(key) as upload:
+        await upload.put_part(1, b"part")
+        await upload.complete()
+    assert await rig.get(key) == b"part"
+    assert await rig.names() == [key]
+
+
+REWRITTEN = ["a//b", "/a/b", "a\\b", "a/./b", "a/x/../b", "a/b/", "a/b/."]
+
+
+@pytest.mark.parametrize("key", REWRITTEN)
+async def test_a_key_that_the_server_refuses_or_rewrites_is_never_written_in_silence(rig: Rig, key: str) -> None:
+    if rig.refuses(key) is None:
+        pytest.skip(f"{rig.provider} takes this key")
+
+    async def upload() -> None:
+        async with rig.store.multipart(key) as parts:
+            await parts.put_part(1, b"part")
+            await parts.complete()
+
+    await rig.put("a/b", b"precious")
+    with pytest.raises(BucketsError):
+        await rig.store.write(key, b"content")
+    with pytest.raises(BucketsError):
+        await upload()
+    assert await rig.names() == ["a/b"]
+    assert await rig.get("a/b") == b"precious"
+
+
+@pytest.mark.parametrize("key", ["a//b", "a\\b", "/a/b", "a/./b", "a/x/../b"])
+async def test_a_rewritten_key_never_reaches_the_blob_it_would_be_rewritten_to(rig: Rig, key: str) -> None:
+    await rig.put("a/b", b"precious")
+    with pytest.raises(BucketsError):
+        await rig.store.head(key)
+    with pytest.raises(BucketsError):
+        await content_of(rig.store, key)
+    await rig.store.delete([key])
+    await rig.store.delete([key, "missing"])
+    assert await rig.get("a/b") == b"precious"
+    assert key not in keys_of(await blobs_under(rig.store))
+
+
+@pytest.mark.parametrize("prefix", ["a//", "/", "//", "a/./", "./", "../", "a\\"])
+async def test_a_listing_shows_only_keys_that_start_with_the_prefix(rig: Rig, prefix: str) -> None:
+    await rig.put("a/b", b"")
+    assert await blobs_under(rig.store, prefix) == []
+    assert await level_of(rig.store, prefix) == ([], [])

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from airflow_provider_neuro_buckets.buckets.stores.base import MultipartUpload
+from conformance.asking import content_of
+from conformance.rigs.base import Rig
+
+UPTO = 5 * 1024 * 1024
+
+
+def parts_for(rig: Rig, count: int) -> list[bytes]:
+    """Return parts as small as the provider lets all but the last be, and a short last one."""
+    size = min(rig.store.limits.smallest, UPTO)
+    return [*(os.urandom(size) for _ in range(count - 1)), os.urandom(7)]
+
+
+async def nothing_is_left(rig: Rig) -> None:
+    """Look around the store for what an upload may leave behind."""
+    unfinished = await rig.unfinished()
+    assert unfinished in ([], None)
+
+
+async def test_the_parts_become_one_blob(rig: Rig) -> None:
+    parts = parts_for(rig, 3)
+    async with rig.store.multipart("folder/blob") as upload:
+        for number, part in enumerate(parts, start=1):
+            await upload.put_part(number, part)
+        made = await upload.complete()
+    found = await rig.store.head("folder/blob")
+    assert (made.key, made.size, made.etag) == ("folder/blob", sum(map(len, parts)), found.etag)
+    assert await rig.get("folder/blob") == b"".join(parts)
+    await nothing_is_left(rig)
+
+
+async def test_the_content_of_parts_is_read_back_whole(rig: Rig) -> None:
+    parts = parts_for(rig, 2)
+    async with rig.store.multipart("blob") as upload:
+        for number, part in enumerate(parts, start=1):
+            await upload.put_part(number, part)
+        await upload.complete()
+    assert await content_of(rig.store, "blob") == b"".join(parts)
+
+
+async def test_one_part_is_enough(rig: Rig) -> None:
+    async with rig.store.multipart("blob") as upload:
+        await upload.put_part(1, b"only")
+        await upload.complete()
+    assert await rig.get("blob") == b"only"
+
+
+async def test_parts_may_be_sent_side_by_side_and_in_any_order(rig: Rig) -> None:
+    parts = parts_for(rig, 3)
+    async with rig.store.multipart("blob") as upload:
+        await asyncio.gather(*(upload.put_part(number, parts[number - 1]) for number in (3, 1, 2)))
+        await upload.complete()
+    assert await rig.get("blob") == b"".join(parts)
+
+
+async def test_a_number_sent_again_replaces_the_part(rig: Rig) -> None:
+    parts = parts_for(rig, 2)
+    async with rig.store.multipart("blob") as upload:
+        await upload.put_part(1, os.urandom(len(parts[0])))
+        await upload.put_part(2, parts[1])
+        await upload.put_part(1, parts[0])
+        await upload.complete()
+    assert await rig.get("blob") == b"".join(parts)
+
+
+async def test_until_the_upload_is_complete_the_key_holds_what_it_held(rig: Rig) -> None:
+    await rig.put("blob", b"old")
+    async with rig.store.multipart("blob") as upload:
+        await upload.put_part(1, b"new")
+        assert await rig.get("blob") == b"old"
+        await upload.complete()
+    assert await rig.get("blob") == b"new"
+
+
+async def test_leaving_without_completing_leaves_nothing(rig: Rig) -> None:
+    async with rig.store.multipart("blob") as upload:
+        await upload.put_part(1, b"part")
+    assert await rig.names() == []
+    await nothing_is_left(rig)
+
+
+async def test_an_upload_that_is_open_can_be_seen_around_the_store(rig: Rig) -> None:
+    if await rig.unfinished() is None:
+        pytest.skip(f"{rig.provider} has no way to list unfinished uploads")
+    async with rig.store.multipart("blob") as upload:
+        await upload.put_part(1, b"part")
+        assert await rig.unfinished() == ["blob"]
+
+
+async def test_a_failure_inside_the_block_leaves_nothing_and_is_not_hidden(rig: Rig) -> None:
+    await rig.put("blob", b"old")
+
+    async def fail() -> None:
+        async with rig.store.multipart("blob") as upload:
+            await upload.put_part(1, b"part")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert await rig.get("blob") == b"old"
+    await nothing_is_left(rig)
+
+
+async def test_a_cancelled_upload_leaves_nothing(rig: Rig) -> None:
+    sent = asyncio.Event()
+
+    async def send(upload: MultipartUpload) -> None:
+        await upload.put_part(1, b"part")
+        sent.set()
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        async with rig.store.multipart("blob") as upload:
+            await send(upload)
+
+    task = asyncio.create_task(run())
+    await sent.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await rig.names() == []
+    await nothing_is_left(rig)
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 3))
+async def test_cancelled_at_any_await_an_upload_leaves_nothing_or_the_whole_blob(rig: Rig, steps: int) -> None:
+    async def run() -> None:
+        async with rig.store.multipart("blob") as upload:
+            await upload.put_part(1, b"part")
+            await upload.complete()
+
+    task = asyncio.create_task(run())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert await rig.names() in ([], ["blob"])
+    await nothing_is_left(rig)
