@@ -106,9 +106,10 @@ class PassedConfig:
     project_name: str | None = None
 
 
-def read_token(text: str) -> PassedConfig:
+def read_token(text: str, *, origin: str = "the token") -> PassedConfig:
     """Read what people paste as a token: a bare token, or a passed-config blob (base64 of JSON).
 
+    :param origin: how errors call it, such as ``the password of connection 'neuro_buckets_default'``.
     :raises ConfigurationError: neither; tells what is wrong with it and never shows it.
     """
     text = "".join(text.split("\n")).strip()
@@ -116,14 +117,14 @@ def read_token(text: str) -> PassedConfig:
     if blob is None:
         if not text.isascii() or not text.isprintable() or " " in text:
             raise ConfigurationError(
-                "the token has spaces or unprintable characters", remedy="Paste the token alone, as it was given"
+                f"{origin} has spaces or unprintable characters", remedy="Paste the token alone, as it was given"
             )
         return PassedConfig(token=text)
     fields = {name: blob.get(name) for name in ("token", "url", "cluster", "org_name", "project_name")}
     for name, value in fields.items():
         if not isinstance(value, str | None) or (name == "token" and not value):
             raise ConfigurationError(
-                f"the passed config that stands for a token has no usable {name!r}", remedy="Paste it again, as a whole"
+                f"{origin} is a passed config with no usable {name!r}", remedy="Paste it again, as a whole"
             )
     return PassedConfig(
         token=str(fields["token"]),

@@ -61,7 +61,7 @@ def _token(connection: ConnectionFields, name: str) -> PassedConfig | _NoToken:
         return _NoToken()
     if not connection.password.strip():
         raise ConfigurationError(f"the password of {name} is blank", remedy="Put the platform's token there")
-    return read_token(connection.password)
+    return read_token(connection.password, origin=f"the password of {name}")
 
 
 def _text(value: Any, what: str) -> str:
