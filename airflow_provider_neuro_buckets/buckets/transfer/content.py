@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, Conflict, IntegrityError, TransientError
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Bytes, MultipartUpload
@@ -14,6 +15,7 @@ Content = Bytes | AsyncIterable[bytes]
 PART = 8 * 1024 * 1024
 PARTS_IN_FLIGHT = 4
 RESUMES_WITHOUT_PROGRESS = 4
+FIRST_PAUSE = 0.2
 
 
 def part_size(number: int) -> int:
@@ -32,38 +34,44 @@ async def put_content(store: BlobStore, key: str, content: Content) -> None:
     if isinstance(content, bytes | bytearray | memoryview):
         await store.write(key, content)
         return
-    parts = _parts(content)
-    first = await anext(parts, b"")
-    if len(first) < part_size(1):
-        await store.write(key, first)
-        return
-    async with store.multipart(key) as upload:
-        await _send(upload, first, parts)
-        await upload.complete()
+    async with aclosing(_parts(content)) as parts:
+        part, more = await anext(parts)
+        if not more:
+            await store.write(key, part)
+            return
+        async with store.multipart(key) as upload:
+            await _send(upload, part, parts)
+            await upload.complete()
 
 
-async def _parts(content: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """Cut an iterator into parts; all but the last have the full size of their number."""
+async def _parts(content: AsyncIterable[bytes]) -> AsyncGenerator[tuple[bytes, bool]]:
+    """Cut an iterator into parts, at least one; each comes with whether another follows.
+
+    All but the last have the full size of their number.
+    """
     number, buffer = 1, bytearray()
     async for chunk in content:
         buffer += chunk
-        while len(buffer) >= (size := part_size(number)):
-            yield bytes(memoryview(buffer)[:size])
+        while len(buffer) > (size := part_size(number)):
+            yield bytes(memoryview(buffer)[:size]), True
             del buffer[:size]
             number += 1
-    if buffer:
-        yield bytes(buffer)
+    yield bytes(buffer), False
 
 
-async def _send(upload: MultipartUpload, first: bytes, rest: AsyncGenerator[bytes, None]) -> None:
+async def _send(upload: MultipartUpload, first: bytes, rest: AsyncGenerator[tuple[bytes, bool]]) -> None:
+    """Send parts, a few side by side; the first failure ends the others and is raised as it was."""
     slots = asyncio.Semaphore(PARTS_IN_FLIGHT)
+    number, part, more = 1, first, True
     try:
         async with asyncio.TaskGroup() as group:
-            number, part = 1, first
-            while part:
+            while True:
                 await slots.acquire()
                 group.create_task(upload.put_part(number, part)).add_done_callback(lambda _: slots.release())
-                number, part = number + 1, await anext(rest, b"")
+                if not more:
+                    return
+                part, more = await anext(rest)
+                number += 1
     except* Exception as errors:  # noqa: BLE001 - unwrapped, not handled: the caller sees the first failure as it was
         raise errors.exceptions[0] from None
 
@@ -82,17 +90,32 @@ async def read_content(store: BlobStore, key: str, *, offset: int = 0) -> AsyncG
             f"{store.address(key)} has {meta.size} bytes, offset {offset} is outside", remedy="Pass 0 <= offset <= size"
         )
     digest = hashlib.md5(usedforsecurity=False) if meta.md5 and offset == 0 else None
-    async for chunk in read_resumed(store, meta, offset, meta.size):
-        if digest is not None:
-            digest.update(chunk)
-        yield chunk
+    async with aclosing(read_resumed(store, meta, offset, meta.size)) as chunks:
+        async for chunk in chunks:
+            if digest is not None:
+                digest.update(chunk)
+            yield chunk
     if digest is not None and digest.hexdigest() != meta.md5:
         raise IntegrityError(f"the bytes read from {store.address(key)} do not have its MD5", remedy="Read it again")
 
 
-async def read_resumed(store: BlobStore, meta: BlobMeta, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+async def vouches_for_md5(store: BlobStore, meta: BlobMeta) -> bool:
+    """Whether the provider stands by the MD5 of `meta`, now that other bytes were received.
+
+    A listing of S3 does not tell which ETags only look like an MD5: those made with keys of AWS KMS. The blob does.
+    """
+    now = await store.head(meta.key)
+    return now.etag != meta.etag or now.md5 is not None
+
+
+async def read_resumed(
+    store: BlobStore, meta: BlobMeta, start: int, stop: int, *, first_pause: float = FIRST_PAUSE
+) -> AsyncGenerator[bytes, None]:
     """Yield the bytes ``[start, stop)`` of one version of a blob, going on where a connection broke.
 
+    What the store could not even begin to read is its own matter: it has tried again already.
+
+    :param first_pause: seconds before going on; doubled each time that nothing came in between.
     :raises Conflict: the blob is no longer the version of `meta`.
     :raises TransientError: it broke several times without a byte in between.
     """
@@ -100,15 +123,16 @@ async def read_resumed(store: BlobStore, meta: BlobMeta, start: int, stop: int) 
     while start < stop:
         span = None if (start, stop) == (0, meta.size) else ByteRange(start, stop)
         begun = start
-        try:
-            async with store.read(meta.key, span=span, etag=meta.etag) as body:
-                if body.meta.size != meta.size:
-                    raise Conflict(f"{store.address(meta.key)} has another size now", remedy="Try again")
+        async with store.read(meta.key, span=span, etag=meta.etag) as body:
+            if body.meta.size != meta.size:
+                raise Conflict(f"{store.address(meta.key)} has another size now", remedy="Try again")
+            try:
                 async for chunk in body.chunks():
                     start += len(chunk)
                     yield chunk
-        except TransientError:
-            fruitless = fruitless + 1 if start == begun else 0
-            if fruitless > RESUMES_WITHOUT_PROGRESS:
-                raise
-            await asyncio.sleep(0.2 * 2**fruitless)
+            except TransientError:
+                fruitless = fruitless + 1 if start == begun else 0
+                if fruitless > RESUMES_WITHOUT_PROGRESS:
+                    raise
+        if start < stop:
+            await asyncio.sleep(first_pause * 2**fruitless)

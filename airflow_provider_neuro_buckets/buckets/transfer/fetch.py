@@ -18,7 +18,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import can_compare, is_content_of
-from airflow_provider_neuro_buckets.buckets.transfer.content import read_resumed
+from airflow_provider_neuro_buckets.buckets.transfer.content import read_resumed, vouches_for_md5
 from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, made_in_thread, share
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source, Target
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
@@ -162,17 +162,26 @@ class Fetcher:
             content = await self._read(wanted, 0, meta.size)
 
             def write() -> None:
-                if meta.md5 is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != meta.md5:
-                    raise self._corrupt(meta)
                 self.destination.write_whole(wanted.names, content, _time_of(meta))
 
-            await in_thread(write)
+            def write_checked() -> None:
+                if meta.md5 is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != meta.md5:
+                    raise self._corrupt(meta)
+                write()
+
+            try:
+                await in_thread(write_checked)
+            except IntegrityError:
+                if await vouches_for_md5(self.store, meta):
+                    raise
+                await in_thread(write)
 
     async def _large(self, wanted: Wanted) -> None:
         meta = wanted.meta
         async with self._target(wanted) as target:
             await self._ranges(wanted, target, 0)
-            if meta.md5 is not None and not await in_thread(lambda: is_content_of(meta, target.read)):
+            is_whole = meta.md5 is None or await in_thread(lambda: is_content_of(meta, target.read))
+            if not is_whole and await vouches_for_md5(self.store, meta):
                 raise self._corrupt(meta)
             await self._finish(meta, target)
 
