@@ -60,12 +60,13 @@ def _sign_azure(bucket: BucketRecord, key: str, seconds: int) -> str:
 
     account_key = _needed(bucket, "credential")
     endpoint = _needed(bucket, "storage_endpoint")
-    with ContainerClient(endpoint, bucket.real_name, credential=account_key) as container:
-        account = container.account_name
-    if account is None:
-        raise unexpected(f"{endpoint} names no storage account")
+    try:
+        with ContainerClient(endpoint, bucket.real_name, credential=account_key) as container:
+            account = container.account_name
+    except ValueError as error:
+        raise unexpected(f"{endpoint}: {error}") from None
     signature = generate_blob_sas(
-        account_name=account,
+        account_name=str(account),
         container_name=bucket.real_name,
         blob_name=key,
         account_key=account_key,

@@ -165,7 +165,7 @@ async def _spawn(
         "WEED_JWT_FILER_SIGNING_KEY": secrets["signing_key"],
         "WEED_MASTER_VOLUME_GROWTH_COPY_1": "3",
     }
-    with (runtime / "weed.log").open("ab") as log:
+    with (runtime / "weed.log").open("wb") as log:
         try:
             return await asyncio.create_subprocess_exec(
                 program,

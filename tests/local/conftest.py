@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from airflow_provider_neuro_buckets.local.child import RunningPlatform
+from local.processes import Desk
 from local.rest import Rest
 
 
@@ -16,3 +19,11 @@ def user(neuro_buckets_local: RunningPlatform) -> Rest:
 def reader(neuro_buckets_local: RunningPlatform) -> Rest:
     """Who may only read there."""
     return Rest.reader(neuro_buckets_local)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Where a test starts platforms of its own."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    return Desk(folder=folder)

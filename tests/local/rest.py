@@ -138,7 +138,7 @@ def allowed(credentials: Mapping[str, str], *, key: str = "key", bucket: str | N
     """
     name = bucket or credentials["bucket_name"]
     with s3(credentials) as client:
-        calls = {
+        calls: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "put": (client.put_object, {"Key": key, "Body": b"content"}),
             "get": (client.get_object, {"Key": key}),
             "list": (client.list_objects_v2, {}),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -63,14 +66,15 @@ class TestTemporaryCredentials:
         credentials = user.temporary(user.bucket())
         name = credentials["bucket_name"]
         with s3(credentials) as client:
-            for call in (
-                lambda: client.create_bucket(Bucket="made-with-temporary-credentials"),
-                lambda: client.delete_bucket(Bucket=name),
-                lambda: client.put_bucket_policy(Bucket=name, Policy="{}"),
-                lambda: client.put_bucket_acl(Bucket=name, ACL="public-read"),
-            ):
+            calls: list[tuple[Any, dict[str, str]]] = [
+                (client.create_bucket, {"Bucket": "made-with-temporary-credentials"}),
+                (client.delete_bucket, {"Bucket": name}),
+                (client.put_bucket_policy, {"Bucket": name, "Policy": "{}"}),
+                (client.put_bucket_acl, {"Bucket": name, "ACL": "public-read"}),
+            ]
+            for call, arguments in calls:
                 with pytest.raises(ClientError, match="AccessDenied"):
-                    call()
+                    call(**arguments)
 
     def test_they_upload_in_parts_and_give_up_such_an_upload(self, user: Rest) -> None:
         credentials = user.temporary(user.bucket())
@@ -88,6 +92,15 @@ class TestTemporaryCredentials:
 
         assert _error_code({**credentials, "secret_access_key": "wrong"}) == "SignatureDoesNotMatch"
 
+    def test_a_token_changed_to_live_longer_is_refused(self, user: Rest) -> None:
+        credentials = user.temporary(user.bucket())
+        head, payload, signature = credentials["session_token"].split(".")
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+        longer = json.dumps({**claims, "exp": claims["exp"] + 3600}).encode()
+        forged = f"{head}.{base64.urlsafe_b64encode(longer).decode().rstrip('=')}.{signature}"
+
+        assert allowed({**credentials, "session_token": forged}) == set()
+
     def test_nobody_without_credentials_gets_in(self, user: Rest) -> None:
         bucket = user.bucket()
         _put(user, bucket)
@@ -98,33 +111,21 @@ class TestTemporaryCredentials:
         assert send("PUT", _public_url(credentials, "new"), content=b"x").status == 403
 
 
-class TestCredentialsThatEnd:
-    @pytest.fixture(scope="class")
-    @staticmethod
-    def hasty() -> Iterator[Rest]:
-        with local_platform(["--credentials-seconds", "2"]) as platform:
-            yield Rest.user(platform)
-
-    def test_they_work_and_then_end_by_themselves(self, hasty: Rest) -> None:
-        credentials = hasty.temporary(hasty.bucket())
-
-        assert allowed(credentials) == EVERYTHING
-        _until(lambda: allowed(credentials) == set())
-
-    def test_new_ones_work_after_the_old_ones_ended(self, hasty: Rest) -> None:
+def test_short_lived_credentials_work_then_end_by_themselves_and_new_ones_work_again() -> None:
+    with local_platform(["--credentials-seconds", "3"]) as platform:
+        hasty = Rest.user(platform)
         bucket = hasty.bucket()
-        old = hasty.temporary(bucket)
-        _until(lambda: allowed(old) == set())
+        given: list[Any] = []
 
-        assert allowed(hasty.temporary(bucket)) == EVERYTHING
+        def work() -> bool:
+            given.append(hasty.temporary(bucket))
+            return allowed(given[-1]) == EVERYTHING
 
-    def test_a_token_that_claims_a_longer_life_is_refused(self, hasty: Rest) -> None:
-        bucket = hasty.bucket()
-        first, second = hasty.temporary(bucket), hasty.temporary(bucket)
-        head, _, signature = first["session_token"].split(".")
-        _, payload, _ = second["session_token"].split(".")
-
-        assert allowed({**second, "session_token": f"{head}.{payload}.{signature}"}) == set()
+        _until(work)
+        end = datetime.fromisoformat(given[-1]["expiration"])
+        _until(lambda: allowed(given[-1]) == set())
+        assert datetime.now(UTC) >= end
+        _until(work)
 
 
 class TestPersistentCredentials:
