@@ -3,18 +3,84 @@
 The public names load on first use: whoever needs an error class only does not pay for an HTTP client.
 """
 
+# ruff: noqa: I001 - a re-export is an import "as" itself, and one import for each name is no list to read
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_neuro_buckets.buckets.client import Buckets as Buckets
-    from airflow_provider_neuro_buckets.buckets.config import BucketsConfig as BucketsConfig
+    from airflow_provider_neuro_buckets.buckets.client import (
+        BlobURI as BlobURI,
+        Buckets as Buckets,
+        LocalPath as LocalPath,
+    )
+    from airflow_provider_neuro_buckets.buckets.config import (
+        BucketsConfig as BucketsConfig,
+    )
+    from airflow_provider_neuro_buckets.buckets.errors import (
+        AlreadyExists as AlreadyExists,
+        AuthenticationError as AuthenticationError,
+        BadRequest as BadRequest,
+        BucketNotEmpty as BucketNotEmpty,
+        BucketsError as BucketsError,
+        ConfigurationError as ConfigurationError,
+        Conflict as Conflict,
+        IntegrityError as IntegrityError,
+        InvalidAddress as InvalidAddress,
+        InvalidAnswer as InvalidAnswer,
+        IsADirectory as IsADirectory,
+        NotADirectory as NotADirectory,
+        NotConnected as NotConnected,
+        PermissionDenied as PermissionDenied,
+        ResourceNotFound as ResourceNotFound,
+        SourceChanged as SourceChanged,
+        Throttled as Throttled,
+        TransferError as TransferError,
+        TransientError as TransientError,
+        Unavailable as Unavailable,
+        UnsupportedProvider as UnsupportedProvider,
+    )
+    from airflow_provider_neuro_buckets.buckets.models import (
+        BlobCommonPrefix as BlobCommonPrefix,
+        BlobObject as BlobObject,
+        Bucket as Bucket,
+        BucketCredentials as BucketCredentials,
+        BucketEntry as BucketEntry,
+        BucketProvider as BucketProvider,
+        BucketUsage as BucketUsage,
+        PersistentBucketCredentials as PersistentBucketCredentials,
+        TransferReport as TransferReport,
+    )
+    from airflow_provider_neuro_buckets.buckets.persistent import (
+        persistent_secret as persistent_secret,
+    )
+    from airflow_provider_neuro_buckets.buckets.progress import (
+        AbstractDeleteProgress as AbstractDeleteProgress,
+        AbstractFileProgress as AbstractFileProgress,
+        AbstractRecursiveFileProgress as AbstractRecursiveFileProgress,
+        StorageProgressComplete as StorageProgressComplete,
+        StorageProgressDelete as StorageProgressDelete,
+        StorageProgressEnterDir as StorageProgressEnterDir,
+        StorageProgressFail as StorageProgressFail,
+        StorageProgressFound as StorageProgressFound,
+        StorageProgressLeaveDir as StorageProgressLeaveDir,
+        StorageProgressStart as StorageProgressStart,
+        StorageProgressStep as StorageProgressStep,
+    )
+    from airflow_provider_neuro_buckets.buckets.stream import (
+        Stream as Stream,
+    )
 
 _HOMES = {
-    "client": ["Buckets"],
-    "config": ["BucketsConfig"],
+    "client": [
+        "BlobURI",
+        "Buckets",
+        "LocalPath",
+    ],
+    "config": [
+        "BucketsConfig",
+    ],
     "errors": [
         "AlreadyExists",
         "AuthenticationError",
@@ -44,9 +110,13 @@ _HOMES = {
         "Bucket",
         "BucketCredentials",
         "BucketEntry",
+        "BucketProvider",
         "BucketUsage",
         "PersistentBucketCredentials",
         "TransferReport",
+    ],
+    "persistent": [
+        "persistent_secret",
     ],
     "progress": [
         "AbstractDeleteProgress",
@@ -60,6 +130,9 @@ _HOMES = {
         "StorageProgressLeaveDir",
         "StorageProgressStart",
         "StorageProgressStep",
+    ],
+    "stream": [
+        "Stream",
     ],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
