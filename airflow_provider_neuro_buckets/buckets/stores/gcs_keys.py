@@ -63,7 +63,7 @@ def service_account(key_data: str) -> ServiceAccount:
     try:
         key: dict[str, Any] = json.loads(b64decode(key_data, validate=True))
         email, token_uri = str(key["client_email"]), str(key["token_uri"])
-        signer = RSASigner.from_service_account_info(key)  # type: ignore[no-untyped-call]  # google-auth types in part
+        signer = RSASigner.from_service_account_info(key)
     except (ValueError, KeyError, TypeError):
         raise ConfigurationError(
             "key_data in the credentials of the bucket is not the key of a service account",
@@ -170,7 +170,7 @@ def _assertion(account: ServiceAccount, now: datetime) -> str:
         "iat": int(now.timestamp()),
         "exp": int((now + _ASSERTION_LIFE).timestamp()),
     }
-    signed: bytes = jwt.encode(account.signer, claims)  # type: ignore[no-untyped-call]  # as RSASigner
+    signed: bytes = jwt.encode(account.signer, claims)
     return signed.decode()
 
 

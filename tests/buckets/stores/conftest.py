@@ -7,6 +7,8 @@ from azure.storage.blob.aio import ContainerClient
 
 from conformance.rigs.azure import AzureServer
 from conformance.rigs.azure import serve as serve_azure
+from conformance.rigs.gcp import GcsRig, GcsServer
+from conformance.rigs.gcp import serve as serve_gcs
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +22,16 @@ async def container(azure: AzureServer) -> AsyncIterator[ContainerClient]:
     """A fresh container of Azure, seen with all rights through the SDK."""
     async with azure.container() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[GcsServer]:
+    with serve_gcs() as server:
+        yield server
+
+
+@pytest.fixture
+async def gcs_rig(gcs: GcsServer) -> AsyncIterator[GcsRig]:
+    """A fresh bucket of Google Cloud Storage, opened with the key of a service account."""
+    async with gcs.rig() as rig:
+        yield rig

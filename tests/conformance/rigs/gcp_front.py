@@ -27,6 +27,8 @@ from google.auth.crypt import RSAVerifier
 from yarl import URL
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"
+"""Whom Google's own libraries address, wherever they then go."""
 SMALLEST_PART = 5 * 1024**2
 _PASSED_ON = ("Accept-Encoding", "Content-Type", "Range")
 _DROPPED = frozenset({"Content-Length", "Transfer-Encoding", "Connection", "Date"})
@@ -78,7 +80,8 @@ class Front:
         assertion = str(form.get("assertion", ""))
         try:
             email = jwt.decode(assertion, verify=False)["iss"]
-            claims = jwt.decode(assertion, certs=self._public_keys[email], audience=f"{self.endpoint}/token")
+            audiences = [f"{self.endpoint}/token", GOOGLE_TOKEN_URI]
+            claims = jwt.decode(assertion, certs=self._public_keys[email], audience=audiences)
         except (ValueError, KeyError):
             refusal = {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
             return web.json_response(refusal, status=400)
@@ -159,10 +162,8 @@ class Front:
     async def _parts(self, request: web.Request) -> web.Response:
         path, _, _ = request.raw_path.partition("?")
         key = unquote(path.split("/", 2)[2])
-        if "Date" not in request.headers and request.method != "DELETE":
-            return _refuse(400, "MissingSecurityHeader", "Your request has no Date.", xml=True)
         if "uploads" in request.query and request.method == "POST":
-            upload_id = f"ABPnz{uuid4().hex}/+="
+            upload_id = f"ABPnz{uuid4().hex}"
             self.uploads[upload_id] = key, {}
             return _xml("InitiateMultipartUploadResult", UploadId=upload_id)
         upload_id = request.query.get("uploadId", "")
