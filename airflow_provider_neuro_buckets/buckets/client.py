@@ -42,6 +42,7 @@ from airflow_provider_neuro_buckets.buckets.progress import (
     AbstractRecursiveFileProgress,
 )
 from airflow_provider_neuro_buckets.buckets.removal import remove_path
+from airflow_provider_neuro_buckets.buckets.stores.base import check_signed_life
 from airflow_provider_neuro_buckets.buckets.stream import streaming
 from airflow_provider_neuro_buckets.buckets.target import Target
 from airflow_provider_neuro_buckets.buckets.transfer import engine
@@ -59,7 +60,6 @@ BlobURI = URL | str
 LocalPath = URL | str | PathLike[str]
 
 LIST_LIMIT = 10000
-LONGEST_SIGNED_SECONDS = 7 * 24 * 3600
 
 
 class Buckets:
@@ -499,10 +499,7 @@ class Buckets:
 
         :param expires_in_seconds: 1 to 604,800 (seven days).
         """
-        if not 1 <= expires_in_seconds <= LONGEST_SIGNED_SECONDS:
-            raise ConfigurationError(
-                f"a signed URL cannot live {expires_in_seconds} seconds", remedy=f"Pass 1 to {LONGEST_SIGNED_SECONDS}"
-            )
+        check_signed_life(expires_in_seconds)
         bucket, key = await self._finder.address(uri)
         if self.config.has_platform:
             return await self._platform.sign(bucket, _key(key), expires_in_seconds)

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from yarl import URL
-
 from airflow_provider_neuro_buckets.buckets.answers import read_credentials, read_time, text_field
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.eras import path_nouns
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError, InvalidAddress
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials, PersistentBucketCredentials
 from airflow_provider_neuro_buckets.buckets.target import Target, check_identifier
-from airflow_provider_neuro_buckets.buckets.uri import BlobPath, bucket_uri
+from airflow_provider_neuro_buckets.buckets.uri import BlobPath, bucket_uri, is_blob_uri
 
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_SERVICE_ACCOUNT = 3
@@ -180,7 +178,6 @@ def _read_item(item: Any, what: str) -> tuple[Bucket, BucketCredentials]:
     try:
         credentials = read_credentials(item)
         address = text_field(item, "uri", what)
-        created_at = read_time(item["created_at"], what) if isinstance(item.get("created_at"), str) else UNKNOWN_TIME
     except BucketsError as error:
         raise ConfigurationError(
             f"{what} cannot be used: {error.problem}",
@@ -197,16 +194,24 @@ def _read_item(item: Any, what: str) -> tuple[Bucket, BucketCredentials]:
             cluster_name=cluster,
             org_name=org,
             project_name=home,
-            created_at=created_at,
+            created_at=_created_at(item, what),
             provider=credentials.provider,
         ),
         credentials,
     )
 
 
+def _created_at(item: Mapping[str, Any], what: str) -> datetime:
+    text = item.get("created_at")
+    try:
+        return UNKNOWN_TIME if text is None else read_time(str(text), what)
+    except BucketsError:
+        raise ConfigurationError(f"{what} cannot be used: 'created_at' is no time", remedy="Leave it out") from None
+
+
 def _nouns(address: str, what: str) -> tuple[str, str | None, str, str]:
     """Return cluster, org, project or owner, and name or id of the bucket at a complete address."""
-    path = BlobPath.of(URL(address, encoded=True))
+    path = BlobPath.of(address) if is_blob_uri(address) else None
     nouns = path.plain.rstrip("/").split("/") if path else []
     if path is None or path.cluster is None or len(nouns) < 2 or not all(nouns):  # noqa: PLR2004 - owner and bucket
         raise ConfigurationError(
