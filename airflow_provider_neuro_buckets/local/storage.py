@@ -16,8 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_provider_neuro_buckets.local.weed import StorageError, Weed
@@ -76,7 +74,6 @@ class Storage:
         for _ in range(_TRIES):  # somebody may be quicker to take a port
             async with AsyncExitStack() as stack:
                 weed = await stack.enter_async_context(Weed.start(program, data, runtime, secrets))
-                # The clients take as long to make as the server to start.
                 clients = {
                     name: await stack.enter_async_context(_own_client(name, weed.endpoint, secrets))
                     for name in ("s3", "iam", "sts")
@@ -192,6 +189,10 @@ def aws_client(
 
     :param proxies: by scheme; `None` leaves them to the environment.
     """
+    # Slow to load; the first client is made while the server starts.
+    from aiobotocore.config import AioConfig  # noqa: PLC0415
+    from aiobotocore.session import AioSession  # noqa: PLC0415
+
     session = AioSession(
         session_vars={
             "profile": (None, None, None, None),
