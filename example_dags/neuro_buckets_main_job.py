@@ -1,7 +1,8 @@
 """The main job: a folder goes into a bucket, is waited for, shared by a link, comes back, and everything is removed.
 
-Runs on any platform; `make demo` runs it against a local one. The folder is the param `data`; by default it is the
-source of the installed Airflow, thousands of files.
+Runs on any platform and on a bucket of any provider; `make demo` runs it against a local platform. The folder is the
+param `data`; by default it is the source of the installed Airflow, thousands of files. A bucket named by the param
+`bucket` that exists already is used, and deleted in the end like the others: choose a name for the job alone.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from airflow_provider_neuro_buckets.operators.buckets import BucketCreateOperato
 from airflow_provider_neuro_buckets.operators.transfers import BucketDownloadDirOperator, BucketUploadDirOperator
 from airflow_provider_neuro_buckets.sensors.blobs import BucketBlobSensor, BucketGlobSensor
 
-BUCKET = "main-job"
+BUCKET = "{{ params.bucket }}"
 FOLDER = f"blob:{BUCKET}/data/"
 
 
 @task
-def choose_blob(data: str) -> dict[str, str]:
+def choose_blob(data: str, folder: str) -> dict[str, str]:
     """Choose a file of the folder to wait for, and a pattern that it matches."""
     file = min(path for path in Path(data).rglob("*") if path.is_file() and not path.is_symlink())
     pattern = f"**/*{file.suffix}" if file.suffix[1:].isalnum() else "**"
     # In an address a key is percent-encoded; a pattern is taken as it stands.
-    return {"file": str(file), "uri": FOLDER + quote(str(file.relative_to(data))), "pattern": FOLDER + pattern}
+    return {"file": str(file), "uri": folder + quote(str(file.relative_to(data))), "pattern": folder + pattern}
 
 
 @task
@@ -76,7 +77,10 @@ def remove_folder(copy: str) -> None:
 with DAG(
     "neuro_buckets_main_job",
     schedule=None,
-    params={"data": Param(str(Path(airflow.__file__).parent), type="string", title="Folder to upload")},
+    params={
+        "data": Param(str(Path(airflow.__file__).parent), type="string", title="Folder to upload"),
+        "bucket": Param("main-job", type="string", title="Bucket for this job alone"),
+    },
     doc_md=__doc__,
     tags=["neuro-buckets"],
 ) as dag:
@@ -85,7 +89,7 @@ with DAG(
     create = BucketCreateOperator(task_id="create_bucket", name=BUCKET)
     upload = BucketUploadDirOperator(task_id="upload", src=data, dst=FOLDER, update=True)
 
-    chosen = choose_blob(data)
+    chosen = choose_blob(data, FOLDER)
     wait_for_blob = BucketBlobSensor(task_id="wait_for_blob", uri=chosen["uri"], poke_interval=5, timeout=60)
     wait_for_pattern = BucketGlobSensor(task_id="wait_for_pattern", uri=chosen["pattern"], poke_interval=5, timeout=60)
 
