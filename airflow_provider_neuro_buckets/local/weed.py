@@ -29,8 +29,8 @@ _GRPC = 10_000
 _SOCKETS = Path("/tmp")  # noqa: S108 - where the server puts its sockets, whatever TMPDIR says; it makes them private
 _FIRST_PORT = 11_000
 _BLOCK = 5
-_BLOCKS = 2_000
-"""The ports, and their twins, lie below those that the kernel hands out by itself."""
+_BLOCKS = _GRPC // _BLOCK
+"""The ports end where their twins begin, and those lie below the ports that the kernel hands out by itself."""
 
 
 class StorageError(Exception):
@@ -69,15 +69,46 @@ def reserved_ports() -> Iterator[Ports]:
     for block in random.sample(range(_BLOCKS), _BLOCKS):
         first = _FIRST_PORT + block * _BLOCK
         ports = Ports(s3=first, filer=first + 1, master=first + 2, volume=first + 3, admin=first + 4)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
-            try:
-                claim.bind(f"\0neuro-buckets-local-{first}")
-            except OSError:
-                continue
-            if all(_is_free(port) for port in ports.all()):
+        with _claim(first) as claimed:
+            if claimed and all(_is_free(port) for port in ports.all()):
                 yield ports
                 return
     raise StorageError(f"No ports are free between {_FIRST_PORT} and {_FIRST_PORT + _BLOCKS * _BLOCK}. Stop a server")
+
+
+@contextmanager
+def _claim(first: int) -> Iterator[bool]:
+    """Hold the block of ports that begins here; gives `False` when somebody else does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
+        try:
+            claim.bind(f"\0neuro-buckets-local-{first}")
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+def remove_leftovers() -> None:
+    """Remove the sockets of storage servers whose platform was killed; those of others, or in use, are left alone."""
+    for file in _SOCKETS.glob("seaweedfs-*.sock"):
+        port = file.stem.rpartition("-")[2]
+        if port.isdecimal() and int(port) in range(_FIRST_PORT, _FIRST_PORT + 2 * _GRPC):
+            offset = (int(port) - _FIRST_PORT) % _GRPC
+            with _claim(_FIRST_PORT + offset - offset % _BLOCK) as claimed:
+                if claimed and _is_dead(file):
+                    file.unlink(missing_ok=True)
+
+
+def _is_dead(socket_file: Path) -> bool:
+    """Whether the socket is this user's and nobody listens to it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(socket_file))
+        except ConnectionRefusedError:
+            return socket_file.stat().st_uid == os.getuid()
+        except OSError:
+            return False
+    return False
 
 
 def _is_free(port: int) -> bool:
@@ -124,6 +155,7 @@ class Weed:
         :param secrets: ``admin_access_key``, ``admin_secret_key`` and ``signing_key``.
         :raises StorageError: the program cannot be run.
         """
+        remove_leftovers()
         with reserved_ports() as ports:
             log = runtime / "weed.log"
             _configure(runtime, secrets)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import socket
 from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
 
-from airflow_provider_neuro_buckets.local.weed import reserved_ports
+import pytest
+
+from airflow_provider_neuro_buckets.local.weed import Ports, remove_leftovers, reserved_ports
+from local.processes import until
 
 
 def test_no_two_platforms_are_given_the_same_ports() -> None:
@@ -28,3 +33,42 @@ def test_every_port_is_below_those_that_the_kernel_gives_and_can_be_bound() -> N
             assert 11_000 <= port < 32_768
             with socket.socket() as listener:
                 listener.bind(("127.0.0.1", port))
+
+
+def _sockets(ports: Ports) -> list[Path]:
+    names = (f"seaweedfs-test-{ports.s3}.sock", f"seaweedfs-test-grpc-{ports.all()[-1]}.sock")
+    return [Path("/tmp", name) for name in names]
+
+
+def test_the_sockets_of_a_killed_platform_are_removed_by_the_next_that_starts() -> None:
+    with reserved_ports() as ports:
+        left = _sockets(ports)
+        for file in left:
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(file))
+        remove_leftovers()
+        assert all(file.exists() for file in left), "their owner lives, and may be about to listen"
+
+    remove_leftovers()
+    until(lambda: not any(file.exists() for file in left))
+
+
+def test_sockets_in_use_are_left_alone() -> None:
+    with reserved_ports() as ports:
+        in_use, _ = _sockets(ports)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(in_use))
+        listener.listen()
+        remove_leftovers()
+        assert in_use.exists()
+    in_use.unlink()
+
+
+@pytest.mark.parametrize("port", ["8888", "31000", "x"])
+def test_sockets_of_other_ports_are_left_alone(port: str) -> None:
+    file = Path("/tmp", f"seaweedfs-{uuid4().hex}-{port}.sock")
+    file.touch()
+    remove_leftovers()
+
+    assert file.exists()
+    file.unlink()
