@@ -115,7 +115,7 @@ class Buckets:
             finder = Finder(platform, persistent, config)
             opener = Opener(platform, persistent, http, config, stack)
             for credentials in persistent.all_credentials():
-                await opener.announce(credentials)
+                await opener.announce(credentials.credentials)
             yield cls(config=config, platform=platform, persistent=persistent, finder=finder, opener=opener)
 
     # Buckets
@@ -178,6 +178,7 @@ class Buckets:
         """
         if name is not None:
             check_name(name)
+        await self._opener.announce(credentials)
         return await self._platform.import_bucket(
             Target.home(cluster_name=cluster_name, org_name=org_name, project_name=project_name),
             name,
@@ -495,14 +496,19 @@ class Buckets:
     async def make_signed_url(self, uri: BlobURI, *, expires_in_seconds: int = 3600) -> URL:
         """Return a URL with which anybody can GET the blob for a while. Whether the blob exists is not checked.
 
-        The platform signs it; without a platform, the bucket's persistent credentials do.
+        The platform signs it; without a platform the bucket's persistent credentials do, and for an imported bucket
+        of a provider for which the platform cannot sign, the bucket's own.
 
         :param expires_in_seconds: 1 to 604,800 (seven days).
         """
         check_signed_life(expires_in_seconds)
         bucket, key = await self._finder.address(uri)
         if self.config.has_platform:
-            return await self._platform.sign(bucket, _key(key), expires_in_seconds)
+            try:
+                return await self._platform.sign(bucket, _key(key), expires_in_seconds)
+            except UnsupportedProvider:
+                if not bucket.imported:
+                    raise
         listing = await self._opener.open(bucket)
         signed = await listing.store.sign(_key(key), expires_in_seconds=expires_in_seconds)
         return URL(signed, encoded=True)
@@ -678,7 +684,7 @@ class Buckets:
 
     async def _announced(self, credentials: PersistentBucketCredentials) -> PersistentBucketCredentials:
         for item in credentials.credentials:
-            await self._opener.announce(item)
+            await self._opener.announce(item.credentials)
         return credentials
 
     async def _bucket(self, bucket_id_or_name: str, **selector: str | None) -> Bucket:

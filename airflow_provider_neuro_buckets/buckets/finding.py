@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Iterator
 
 from yarl import URL
@@ -30,6 +32,7 @@ class Finder:
         self._persistent = persistent
         self._config = config
         self._found: dict[Target, Bucket] = {}
+        self._turns: defaultdict[Target, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def named(self, bucket_id_or_name: str | URL, home: Target, *, is_fresh: bool = False) -> Bucket:
         """Return the bucket of a name, an id or a ``blob:`` URI.
@@ -70,9 +73,11 @@ class Finder:
             bucket = self._persistent.named(target, await self._scope(target.cluster))
             if bucket is not None:
                 return bucket
-        if is_fresh or target not in self._found:
-            self._found[target] = await self._platform.bucket(target)
-        return self._found[target]
+        # However many ask for a bucket at once, the platform is asked once.
+        async with self._turns[target]:
+            if is_fresh or target not in self._found:
+                self._found[target] = await self._platform.bucket(target)
+            return self._found[target]
 
     def _looks_here(self, *, is_fresh: bool) -> bool:
         return bool(self._persistent) and not (is_fresh and self._config.has_platform)
@@ -92,10 +97,11 @@ class Finder:
             found = self._persistent.at(path, Scope() if path.cluster else await self._scope(None))
             if found is not None:
                 return found
-        for target, key in meant:
-            if target in self._found and not is_fresh:
-                return self._found[target], key
-        return await self._ask(path, meant)
+        async with self._turns[meant[-1][0]]:
+            for target, key in meant:
+                if target in self._found and not is_fresh:
+                    return self._found[target], key
+            return await self._ask(path, meant)
 
     async def _ask(self, path: BlobPath, meant: list[tuple[Target, str]]) -> tuple[Bucket, str]:
         """Ask the platform for the bucket of an absolute address: reading by reading, then by the path as a whole."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -62,13 +63,13 @@ class Opener:
     async def tmp_credentials(self, bucket: Bucket) -> BucketCredentials:
         """Get fresh temporary credentials for a bucket, from the cluster that it is in."""
         credentials = await self._platform.tmp_credentials(bucket)
-        await self.announce(credentials)
+        await self.announce(credentials.credentials)
         return credentials
 
-    async def announce(self, credentials: BucketCredentials) -> None:
-        """Let the surroundings mask every secret of some credentials, before anything can print it."""
+    async def announce(self, keys: Mapping[str, str]) -> None:
+        """Let the surroundings mask every secret among a provider's keys, before anything can print it."""
         if self._config.on_secret is None:
             return
-        for name, value in credentials.credentials.items():
+        for name, value in keys.items():
             if name not in _OPEN_DATA and len(value) >= _SHORTEST_SECRET:
                 await self._config.on_secret(value)

@@ -10,9 +10,12 @@ from yarl import URL
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress
 from airflow_provider_neuro_buckets.buckets.uri import (
     BlobAddress,
+    BlobPath,
     blob_uri,
     bucket_uri,
     check_name,
+    is_blob_uri,
+    is_bucket_id,
     local_path,
     parse_blob_pattern,
     parse_blob_uri,
@@ -146,3 +149,51 @@ def test_names_the_platform_accepts(name: str) -> None:
 def test_names_the_platform_does_not_accept(name: str) -> None:
     with pytest.raises(InvalidAddress, match="3 to 40"):
         check_name(name)
+
+
+def test_a_pattern_is_read_only_as_long_as_its_bucket_has_no_wildcard() -> None:
+    assert [reading.bucket for reading in parse_blob_pattern("blob://c/bob/data/*.csv")] == ["data"]
+    assert [reading.bucket for reading in parse_blob_pattern("blob://c/acme/ml/data/*.csv")] == ["data", "ml"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "nouns", "key"),
+    [
+        ("blob://c/acme/ml/data/a%20b//c", ["acme", "ml", "data"], "a b//c"),
+        ("blob://c/acme/ml/data", ["acme", "ml", "data"], ""),
+        ("blob://c/acme/ml/data/", ["acme", "ml", "data"], ""),
+        ("blob:/ml/data/k", ["acme", "ml", "data"], "k"),
+        ("blob:/bob/data/k", ["bob", "data"], "k"),
+        ("blob:/bob/service-accounts/ci/data/k", ["bob", "service-accounts", "ci", "data"], "k"),
+        ("blob://c/acme/ml/data2/k", ["acme", "ml", "data"], None),
+        ("blob://c/acme/ml", ["acme", "ml", "data"], None),
+        ("blob://c/acme%2Fml/data/k", ["acme", "ml", "data"], None),
+    ],
+)
+def test_a_path_leads_into_a_bucket_at_the_boundary_of_a_segment_or_not_at_all(
+    uri: str, nouns: list[str], key: str | None
+) -> None:
+    path = BlobPath.of(uri)
+    assert path is not None
+    assert path.key_in([nouns], has_org=nouns[0] == "acme") == key
+
+
+def test_the_pattern_behind_a_bucket_stays_raw_as_text_and_is_decoded_as_a_url() -> None:
+    for uri, expected in (("blob://c/bob/data/%5B*", "%5B*"), (URL("blob://c/bob/data/%5B*"), "[*")):
+        path = BlobPath.of(uri, is_pattern=True)
+        assert path is not None
+        assert path.key_in([["bob", "data"]], has_org=False) == expected
+    path = BlobPath.of("blob://c/bob/data/d/x?.csv/more", is_pattern=True)
+    assert path is not None
+    assert path.plain == "bob/data/d"
+
+
+def test_an_address_relative_to_the_project_leaves_nothing_open() -> None:
+    assert BlobPath.of("blob:data/key") is None
+
+
+def test_an_id_is_told_from_a_name_and_an_address_from_both() -> None:
+    assert is_bucket_id("bucket-11111111-2222-4333-8444-555555555555")
+    assert not any(map(is_bucket_id, ["bucket-1", "data", "bucket-11111111-2222-4333-8444-55555555555Z"]))
+    assert all(is_blob_uri(text) for text in ("blob:data", "BLOB://c/o/p/data", URL("blob:data")))
+    assert not any(is_blob_uri(text) for text in ("blob", "blobs", "data", "bucket-1"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from airflow_provider_neuro_buckets.buckets import ConfigurationError, InvalidAddress, ResourceNotFound
@@ -150,6 +152,18 @@ async def test_a_name_is_resolved_once_and_then_the_id_is_used(service: Service,
     changing = [str(asked) for asked in service.asked if asked.method != "GET"]
     assert all(id_ in line for line in changing)
     assert not service.records
+
+
+@pytest.mark.parametrize("address", ["data", "blob:data", "blob:/ml/data", "blob://main/acme/ml/data"])
+@era(STRICT)
+async def test_however_many_ask_at_once_the_platform_is_asked_once(
+    service: Service, client: Open, address: str
+) -> None:
+    id_ = service.add("data")
+    async with client(service) as buckets:
+        await asyncio.gather(*(buckets.request_tmp_credentials(address) for _ in range(20)))
+    assert service.lines().count("GET buckets/data") == 1
+    assert service.lines().count(f"POST buckets/{id_}/make_tmp_credentials") == 20
 
 
 @pytest.mark.parametrize("bucket", ["..", ".", "", "a/b", "a?b", "a%2Fb", "a b", "x\n"])

@@ -168,7 +168,7 @@ REFUSALS: dict[str, tuple[Ask, tuple[int, Any], type[BucketsError], str]] = {
         "604800",
     ),
     "what the platform cannot do for a provider": (
-        sign,
+        publish,
         (500, {"error": f"Unexpected exception: generator didn't yield{ECHO}"}),
         UnsupportedProvider,
         "cannot do this with a bucket of this provider",
