@@ -64,13 +64,15 @@ class Listing:
 
     async def usage(self) -> AsyncGenerator[BucketUsage]:
         """Yield the sum of blobs and bytes after each page; at least once."""
+        usage: BucketUsage | None = None
         total = count = 0
         async with aclosing(self._pages("", delimiter="")) as pages:
             async for page in pages:
                 total += sum(blob.size for blob in page.blobs)
                 count += len(page.blobs)
-                yield BucketUsage(total_bytes=total, object_count=count)
-        if not count:
+                usage = BucketUsage(total_bytes=total, object_count=count)
+                yield usage
+        if usage is None:
             yield BucketUsage(total_bytes=0, object_count=0)
 
     async def metas(self, prefix: str) -> AsyncGenerator[BlobMeta]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from airflow_provider_neuro_buckets.buckets.errors import BucketsError, IsADirectory, ResourceNotFound, TransferError
+from airflow_provider_neuro_buckets.buckets.errors import IsADirectory, ResourceNotFound, TransferError
 from airflow_provider_neuro_buckets.buckets.listing import Listing, as_folder
 from airflow_provider_neuro_buckets.buckets.models import BucketEntry
 from airflow_provider_neuro_buckets.buckets.progress import AbstractDeleteProgress, StorageProgressDelete
@@ -34,21 +34,22 @@ async def remove_path(
     :raises TransferError: some blobs could not be deleted; the others are gone.
     """
     address = listing.store.address(path)
-    observer = progress or NoDeleteProgress()
     is_folder = await listing.is_dir(path)
     if is_folder and not recursive:
         raise IsADirectory(f"{address} is a folder", remedy="Pass recursive=True to remove it with all below it")
-    removal = _Removal(listing, observer)
-    gone = 0
-    if path and not path.endswith("/") and await _exists(listing, path):
-        gone += await removal.run(_once(listing, path))
-    elif not is_folder:
+    is_blob = bool(path) and not path.endswith("/") and await _exists(listing, path)
+    if not is_blob and not is_folder:
         raise ResourceNotFound(f"there is no blob and no folder {address}", remedy="Check the address")
+    removal = _Removal(listing, progress or NoDeleteProgress())
+    if is_blob:
+        await removal.run(_once(listing, path))
     if is_folder:
         async with aclosing(listing.entries(as_folder(path))) as entries:
-            gone += await removal.run(entries)
-        observer.delete(StorageProgressDelete(uri=blob_uri(listing.bucket.uri, path), is_dir=True))
-    return gone
+            await removal.run(entries)
+    removal.check()
+    if is_folder:
+        removal.observer.delete(StorageProgressDelete(uri=blob_uri(listing.bucket.uri, path), is_dir=True))
+    return removal.gone
 
 
 async def _exists(listing: Listing, key: str) -> bool:
@@ -68,27 +69,32 @@ class _Removal:
 
     def __init__(self, listing: Listing, observer: AbstractDeleteProgress) -> None:
         self._listing = listing
-        self._observer = observer
         self._failures: dict[str, Exception] = {}
-        self._gone = 0
+        self.observer = observer
+        self.gone = 0
 
-    async def run(self, entries: AsyncIterator[BucketEntry]) -> int:
-        """Delete all entries; return how many went."""
+    async def run(self, entries: AsyncIterator[BucketEntry]) -> None:
+        """Delete all entries that can be deleted."""
         slots = asyncio.Semaphore(BATCHES_IN_FLIGHT)
         try:
             async with asyncio.TaskGroup() as group:
                 async for batch in _batches(entries):
                     await slots.acquire()
                     group.create_task(self._delete(batch)).add_done_callback(lambda _: slots.release())
-        except* BucketsError as errors:
+        except* Exception as errors:  # noqa: BLE001 - unwrapped, not handled: the caller sees the first failure as it was
             raise errors.exceptions[0] from None
+
+    def check(self) -> None:
+        """Tell what could not be deleted.
+
+        :raises TransferError: there is something.
+        """
         if self._failures:
             raise TransferError(
                 f"{len(self._failures)} blobs of {self._listing.bucket.uri} could not be deleted",
                 remedy="See each reason below",
                 failures=self._failures,
             )
-        return self._gone
 
     async def _delete(self, batch: list[str]) -> None:
         failed = await self._listing.store.delete(batch)
@@ -96,9 +102,9 @@ class _Removal:
             if key in failed:
                 self._failures[self._listing.store.address(key)] = failed[key]
             else:
-                self._gone += 1
+                self.gone += 1
                 uri = blob_uri(self._listing.bucket.uri, key)
-                self._observer.delete(StorageProgressDelete(uri=uri, is_dir=False))
+                self.observer.delete(StorageProgressDelete(uri=uri, is_dir=False))
 
 
 async def _batches(entries: AsyncIterator[BucketEntry]) -> AsyncIterator[list[str]]:

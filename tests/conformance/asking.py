@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange
@@ -31,3 +32,14 @@ async def level_of(store: BlobStore, prefix: str, *, page_size: int | None = Non
 def keys_of(blobs: Iterable[BlobMeta]) -> list[str]:
     """Return the keys of blobs."""
     return [blob.key for blob in blobs]
+
+
+async def fill(store: BlobStore, keys: Iterable[str]) -> None:
+    """Write a blob at each key, two dozen at a time; its content is its key."""
+    slots = asyncio.Semaphore(24)
+
+    async def write(key: str) -> None:
+        async with slots:
+            await store.write(key, b"" if key.endswith("/") else key.encode())
+
+    await asyncio.gather(*map(write, keys))

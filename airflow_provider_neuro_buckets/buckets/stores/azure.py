@@ -155,7 +155,9 @@ class AzureStore:
         """List keys, up to 5,000 a page; the next page is on its way while one is handed over."""
         if prefix:
             check_key(prefix)
-        return pages_of(lambda marker: self._page(prefix, delimiter, page_size, marker), self.address(prefix))
+        return pages_of(
+            lambda marker: self._page(prefix, delimiter, page_size, marker), self.address(prefix), page_size=page_size
+        )
 
     async def _page(
         self, prefix: str, delimiter: str, page_size: int | None, marker: str | None

@@ -197,7 +197,9 @@ class GcsStore:
 
     def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         """List keys; the next page is on its way while one is handed over."""
-        return pages_of(lambda token: self._page(prefix, delimiter, page_size, token), self.address(prefix))
+        return pages_of(
+            lambda token: self._page(prefix, delimiter, page_size, token), self.address(prefix), page_size=page_size
+        )
 
     async def _page(
         self, prefix: str, delimiter: str, page_size: int | None, token: str | None

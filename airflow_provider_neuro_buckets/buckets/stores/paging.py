@@ -1,4 +1,4 @@
-"""Listing page after page, with the next page on its way while one is handed over; the same for every provider."""
+"""Listing page after page; the same for every provider."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from airflow_provider_neuro_buckets.buckets.stores.base import Page
 
 
 async def pages_of(
-    fetch: Callable[[str | None], Awaitable[tuple[Page, str | None]]], where: str
+    fetch: Callable[[str | None], Awaitable[tuple[Page, str | None]]], where: str, *, page_size: int | None = None
 ) -> AsyncGenerator[Page]:
     """Yield pages until one has no next.
+
+    The next page is on its way while one is handed over, unless the caller chose the size of the pages: who asks for so
+    many is likely to want no more.
 
     :param fetch: gets the page of a token, `None` for the first; returns it and the token of the next one.
     :param where: the address that is listed, for errors.
@@ -27,10 +30,13 @@ async def pages_of(
                 if following in seen:
                     raise InvalidAnswer(f"the listing of {where} repeats itself")
                 seen.add(following)
-                upcoming = asyncio.ensure_future(fetch(following))
+                if page_size is None:
+                    upcoming = asyncio.ensure_future(fetch(following))
             yield page
             if following is None:
                 return
+            if page_size is not None:
+                upcoming = asyncio.ensure_future(fetch(following))
     finally:
         upcoming.cancel()
         await asyncio.wait([upcoming])

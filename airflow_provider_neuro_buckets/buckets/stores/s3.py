@@ -197,7 +197,9 @@ class S3Store:
         """List keys; the next page is on its way while one is handed over."""
         if impossible_prefix(prefix, self.capabilities):
             return _nothing()
-        return pages_of(lambda token: self._page(prefix, delimiter, page_size, token), self.address(prefix))
+        return pages_of(
+            lambda token: self._page(prefix, delimiter, page_size, token), self.address(prefix), page_size=page_size
+        )
 
     async def _page(
         self, prefix: str, delimiter: str, page_size: int | None, token: str | None
