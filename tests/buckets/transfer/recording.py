@@ -60,7 +60,7 @@ class Recorder(AbstractRecursiveFileProgress):
         return [event for event in self.events if isinstance(event, StorageProgressFound)]
 
     def brief(self, *, root: str) -> list[str]:
-        """Return the events but steps and totals as short lines; paths are those of the side that begins with `root`."""
+        """Return the events but steps and totals as short lines, with the paths of the side below `root`."""
         lines = []
         for event in self.events:
             if isinstance(event, StorageProgressStep | StorageProgressFound):

@@ -94,6 +94,11 @@ def test_a_comment_may_have_as_many_stars_as_it_likes() -> None:
     assert verdicts("#" + "* " * 1000 + "\na\n", "a") == [True]
 
 
+def tracked_by_git(tree: Path) -> list[str]:
+    command = ["git", "-C", str(tree), "ls-files", "--others", f"--exclude-per-directory={RULES}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
 segments = st.sampled_from(["a", "b", "ab", "*", "?", "**", "a*", "*b", "[ab]", "[!a]", "a?", "\\a"])
 patterns = st.builds(
     lambda negated, anchored, parts, folder: f"{negated}{anchored}{'/'.join(parts)}{folder}",
@@ -121,9 +126,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_a_walk_finds_exactly_what_git_would_track(tree: Path, outer: list[str], inner: list[str]) -> None:
     (tree / RULES).write_text("\n".join(outer))
     (tree / "a" / RULES).write_text("\n".join(inner))
-    command = ["git", "-C", str(tree), "ls-files", "--others", f"--exclude-per-directory={RULES}"]
-    tracked = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-
+    tracked = tracked_by_git(tree)
     walk = Walk(root=tree, ignore_file_names={RULES})
     found = [step.relative async for step in walk.steps() if isinstance(step, LocalFile)]
     assert sorted(path for path in found if not path.startswith(".git/")) == sorted(tracked)

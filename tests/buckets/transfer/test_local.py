@@ -25,9 +25,13 @@ def destination(tmp_path: Path) -> Iterator[Destination]:
 @pytest.fixture
 def open_files() -> Iterator[None]:
     """See to it that a test leaves as many files open as there were."""
-    before = os.listdir("/proc/self/fd")
+    before = names_in(Path("/proc/self/fd"))
     yield
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert len(names_in(Path("/proc/self/fd"))) == len(before)
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 def everything(folder: Path) -> dict[str, bytes | str]:
@@ -130,14 +134,14 @@ def test_a_file_is_written_whole_with_its_time_and_the_usual_rights(tmp_path: Pa
     assert path.read_bytes() == b"content"
     assert status.st_mtime == 1234567890.5
     assert stat.S_IMODE(status.st_mode) == 0o640
-    assert os.listdir(path.parent) == ["f"]
+    assert names_in(path.parent) == ["f"]
 
 
 def test_until_it_is_finished_a_target_is_nobodys_to_read_and_the_old_file_stays(destination: Destination) -> None:
     destination.write_whole(("f",), b"old", None)
     target = destination.begin(("f",), size=3)
     target.write(0, b"new")
-    (temporary,) = set(os.listdir(destination.root)) - {"f"}
+    (temporary,) = set(names_in(destination.root)) - {"f"}
     assert stat.S_IMODE((destination.root / temporary).stat().st_mode) == 0o600
     assert (destination.root / "f").read_bytes() == b"old"
     target.finish(None)

@@ -34,6 +34,10 @@ def opened(path: Path) -> Iterator[int]:
         os.close(folder)
 
 
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 @given(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=255))
 def test_a_temporary_name_is_recognised_fits_the_disk_and_is_never_the_same(name: str) -> None:
     first, second = temporary.temporary_name(name), temporary.temporary_name(name)
@@ -63,21 +67,21 @@ def test_a_file_under_way_is_left_alone_and_one_of_a_killed_process_is_removed(t
         assert temporary.is_temporary(name)
         with opened(tmp_path) as folder:
             temporary.sweep(folder)
-            assert os.listdir(tmp_path) == [name]
+            assert names_in(tmp_path) == [name]
             writer.send_signal(signal.SIGKILL)
             writer.wait()
             temporary.sweep(folder)
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_a_file_of_this_very_process_is_left_alone_until_it_is_closed(tmp_path: Path) -> None:
     with opened(tmp_path) as folder:
         name, file = temporary.create("x", folder)
         temporary.sweep(folder)
-        assert os.listdir(tmp_path) == [name]
+        assert names_in(tmp_path) == [name]
         os.close(file)
         temporary.sweep(folder)
-        assert os.listdir(tmp_path) == []
+        assert names_in(tmp_path) == []
 
 
 def test_neither_a_link_nor_a_folder_nor_a_pipe_of_such_a_name_is_touched(tmp_path: Path) -> None:
@@ -89,7 +93,7 @@ def test_neither_a_link_nor_a_folder_nor_a_pipe_of_such_a_name_is_touched(tmp_pa
     with opened(tmp_path) as folder:
         temporary.sweep(folder)
     assert (tmp_path / "kept").exists()
-    assert {names[0], names[1]} <= set(os.listdir(tmp_path))
+    assert {names[0], names[1]} <= set(names_in(tmp_path))
 
 
 def test_a_writer_that_meets_a_sweeper_takes_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,12 +106,12 @@ def test_a_writer_that_meets_a_sweeper_takes_another_name(tmp_path: Path, monkey
             met = True  # the sweeper is between making and locking
             with opened(tmp_path) as folder:
                 temporary.sweep(folder)
-            assert os.listdir(tmp_path) == []
+            assert names_in(tmp_path) == []
         real(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with opened(tmp_path) as folder:
         name, file = temporary.create("x", folder)
-        assert os.listdir(tmp_path) == [name]
+        assert names_in(tmp_path) == [name]
         assert os.fstat(file).st_nlink == 1
         os.close(file)

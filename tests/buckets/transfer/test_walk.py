@@ -16,7 +16,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.walk import EmptyFolder, En
 def make(root: Path, *paths: str) -> None:
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(path)
+        (root / path).write_bytes(os.fsencode(path))
 
 
 async def steps(root: Path, **how: object) -> list[Step]:
@@ -156,8 +156,7 @@ async def test_broken_links_sockets_and_pipes_are_skipped_and_listed(tmp_path: P
 
 async def test_a_name_that_is_no_text_fails_alone(tmp_path: Path) -> None:
     make(tmp_path, "f")
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff")).write_text("x")
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/dir\xfe")).mkdir()
+    make(tmp_path, os.fsdecode(b"bad\xff"), os.fsdecode(b"dir\xfe/x"))
     found = await steps(tmp_path)
     assert files(found) == ["f"]
     assert list(failed(found)) == ["bad\\xff", "dir\\xfe"]

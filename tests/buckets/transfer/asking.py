@@ -1,0 +1,69 @@
+"""The four transfers with what a test does not care about filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from airflow_provider_neuro_buckets.buckets.models import TransferReport
+from airflow_provider_neuro_buckets.buckets.progress import AbstractFileProgress, AbstractRecursiveFileProgress
+from airflow_provider_neuro_buckets.buckets.transfer import engine
+from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing, Remote, Symlinks, Window
+from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep
+
+MIB = 1024 * 1024
+
+
+def window(*, max_concurrency: int = 16, max_buffer_bytes: int = 128 * MIB) -> Window:
+    return Window(max_concurrency=max_concurrency, max_buffer_bytes=max_buffer_bytes)
+
+
+async def upload(
+    src: Path,
+    dst: Remote,
+    *,
+    existing: Existing = Existing.REPLACE,
+    through: Window | None = None,
+    progress: AbstractRecursiveFileProgress | None = None,
+    ignore_file_names: AbstractSet[str] = frozenset(),
+) -> TransferReport:
+    """Upload a folder."""
+    return await engine.upload_dir(
+        src,
+        dst,
+        existing=existing,
+        symlinks=Symlinks.INSIDE,
+        filter=None,
+        ignore_file_names=ignore_file_names,
+        window=through or window(),
+        progress=progress,
+    )
+
+
+async def upload_one(
+    src: Path, dst: Remote, *, existing: Existing = Existing.REPLACE, progress: AbstractFileProgress | None = None
+) -> TransferReport:
+    """Upload a file."""
+    return await engine.upload_file(src, dst, existing=existing, window=window(), progress=progress)
+
+
+async def download(
+    src: Remote,
+    dst: Path,
+    *,
+    existing: Existing = Existing.REPLACE,
+    through: Window | None = None,
+    progress: AbstractRecursiveFileProgress | None = None,
+    keep: Keep | None = None,
+) -> TransferReport:
+    """Download a folder."""
+    return await engine.download_dir(
+        src, dst, existing=existing, filter=keep, window=through or window(), progress=progress
+    )
+
+
+async def download_one(
+    src: Remote, dst: Path, *, existing: Existing = Existing.REPLACE, progress: AbstractFileProgress | None = None
+) -> TransferReport:
+    """Download a blob."""
+    return await engine.download_file(src, dst, existing=existing, window=window(), progress=progress)
