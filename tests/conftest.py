@@ -1,20 +1,20 @@
 from __future__ import annotations
 
-import asyncio
+import gc
 import os
 import shutil
+import sys
 import tempfile
-import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from airflow_provider_neuro_buckets.buckets import Buckets
-    from airflow_provider_neuro_buckets.local.child import RunningPlatform
+from platform_rig import Platform, WatchedPlatform
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from airflow_provider_neuro_buckets.local.child import RunningPlatform
 
 AIRFLOW_HOME = tempfile.mkdtemp(prefix="neuro-buckets-airflow-")
 
@@ -30,46 +30,12 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
-class Platform:
-    """A running platform as a test sees it from outside: a client of its own, apart from what is tested."""
-
-    def __init__(self, running: RunningPlatform) -> None:
-        self.running = running
-
-    def ask(self, question: Callable[[Buckets], Awaitable[T]]) -> T:
-        """Await `question(client)` with a client that is open for as long."""
-        from airflow_provider_neuro_buckets.buckets import Buckets  # noqa: PLC0415 - not for tests of other rooms
-
-        async def ask() -> T:
-            async with Buckets.open(self.running.config) as buckets:
-                return await question(buckets)
-
-        return asyncio.run(ask())
-
-    def put(self, bucket: str, **blobs: bytes) -> None:
-        """Put some blobs."""
-
-        async def put(buckets: Buckets) -> None:
-            for key, content in blobs.items():
-                await buckets.put_blob(bucket, key, content)
-
-        self.ask(put)
-
-    def keys(self, bucket: str) -> list[str]:
-        """Return all keys of a bucket."""
-
-        async def keys(buckets: Buckets) -> list[str]:
-            return [entry.key async for entry in buckets.list_blobs(f"blob:{bucket}", recursive=True, limit=None)]
-
-        return self.ask(keys)
-
-    def buckets(self) -> list[str | None]:
-        """Return the names of all buckets."""
-
-        async def names(buckets: Buckets) -> list[str | None]:
-            return [bucket.name async for bucket in buckets.list()]
-
-        return self.ask(names)
+@pytest.fixture(autouse=True)
+def forget_secrets() -> Iterator[None]:
+    """Let Airflow's masker forget the secrets of a test: it compiles all it knows anew for each one more."""
+    yield
+    if masker := sys.modules.get("airflow.sdk._shared.secrets_masker"):
+        masker.reset_secrets_masker()
 
 
 @pytest.fixture
@@ -82,8 +48,29 @@ def platform(neuro_buckets_local: RunningPlatform, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def bucket(platform: Platform) -> Iterator[str]:
     """The name of a fresh bucket."""
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    platform.ask(lambda buckets: buckets.create(name))
-    yield name
-    if name in platform.buckets():
-        platform.ask(lambda buckets: buckets.rm(name, force=True))
+    with platform.fresh_bucket() as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def running_watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedPlatform]:
+    with WatchedPlatform.start(tmp_path_factory.mktemp("platform")) as platform:
+        yield platform
+
+
+@pytest.fixture
+def watched(running_watched: WatchedPlatform, monkeypatch: pytest.MonkeyPatch) -> WatchedPlatform:
+    """Another platform, into whose storage a test can look as its administrator; it is the default connection."""
+    monkeypatch.setenv("AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT", running_watched.running.connection)
+    return running_watched
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """Fails a test that leaves a loop of the hook running, or something open for the garbage collector to close."""
+    gc.freeze()  # what is there already need not be looked at again
+    yield
+    gc.collect()  # a warning about something unclosed is an error
+    gc.unfreeze()
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("neuro-buckets")]
+    assert not left

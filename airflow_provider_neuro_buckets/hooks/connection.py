@@ -16,17 +16,18 @@ class ConnectionFields(Protocol):
     conn_id: str
     host: str | None
     password: str | None
+    extra: str | None
 
 
 def read_config(connection: ConnectionFields, extra: Any, *, overrides: Mapping[str, str | None]) -> BucketsConfig:
     """Read a connection of type ``neuro_buckets``.
 
-    :param extra: its extra, decoded.
+    :param extra: its extra, decoded by Airflow, which makes an empty one of what is no JSON.
     :param overrides: cluster, org and project that the hook was given instead of the connection's.
     :raises ConfigurationError: names the connection and the field, never a value of it.
     """
     name = f"connection {connection.conn_id!r}"
-    if not isinstance(extra, Mapping):
+    if not isinstance(extra, Mapping) or (not extra and not _is_json(connection.extra or "{}")):
         raise ConfigurationError(f"the extra of {name} is not a JSON object", remedy="Mend it in the connection form")
     given = {field: value for field, value in extra.items() if value not in (None, "")}
     unknown = sorted(set(given) - set(_FIELDS))
@@ -64,6 +65,14 @@ def _token(connection: ConnectionFields, name: str) -> PassedConfig | _NoToken:
     return read_token(connection.password, origin=f"the password of {name}")
 
 
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise ConfigurationError(f"{what} is not a text", remedy="Mend it in the connection form")
@@ -72,7 +81,7 @@ def _text(value: Any, what: str) -> str:
 
 def _positive(value: Any, what: str) -> int:
     try:
-        number = int(value)
+        number = 0 if isinstance(value, float) and not value.is_integer() else int(value)
     except (TypeError, ValueError):
         number = 0
     if isinstance(value, bool) or number <= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+import weakref
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Generic, Self, TypeVar
@@ -17,6 +18,28 @@ CLEAN_UP_SECONDS = 4.0
 
 class Cancelled(Exception):
     """The call was cancelled from outside, and has cleaned up."""
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Knows its connections, so that none outlives it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._connections: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
+
+    async def create_connection(self, *arguments: Any, **keywords: Any) -> Any:
+        """Connect, as every loop does, and remember it."""
+        transport, protocol = await super().create_connection(*arguments, **keywords)
+        self._connections.add(transport)
+        return transport, protocol
+
+    async def drop_connections(self) -> None:
+        """Drop what is still closing: a connection of a cancelled upload waits to send what it has buffered."""
+        for transport in tuple(self._connections):
+            if isinstance(transport, asyncio.WriteTransport):
+                with suppress(AttributeError):  # asyncio's own, for one that is gone already
+                    transport.abort()
+        await asyncio.sleep(0)  # they are told in the next turn of the loop
 
 
 class LoopThread:
@@ -57,16 +80,19 @@ class LoopThread:
 
     def _main(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._serve())
         except BaseException as error:
             if self._started.done():
                 raise
             self._started.set_exception(error)  # raised by start, which waits for it
 
     async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._started.set_result(None)
         await self._stopping.wait()
+        assert isinstance(loop, _Loop)
+        await loop.drop_connections()
 
     def run(self, coroutine: Coroutine[Any, Any, T], *, closing: bool = False) -> T:
         """Run a coroutine and wait for it.
@@ -78,31 +104,32 @@ class LoopThread:
         :raises Cancelled: :meth:`cancel` was called.
         """
         call = _Call(coroutine)
-        self._post(call, closing=closing)
         try:
-            concurrent.futures.wait([call.outcome])
+            refusal = self._post(call, closing=closing)
+            if refusal is None:
+                concurrent.futures.wait([call.outcome])
         except BaseException:
             with suppress(RuntimeError):  # the loop is closed: nothing runs
                 self._loop.call_soon_threadsafe(call.cancel)
-            concurrent.futures.wait([call.outcome], CLEAN_UP_SECONDS)
+                concurrent.futures.wait([call.outcome], CLEAN_UP_SECONDS)
             raise
+        if refusal is not None:
+            coroutine.close()
+            raise RuntimeError(refusal)
         try:
             return call.outcome.result()
         finally:
             del call  # an error in it refers to this frame, which would refer back and keep both alive
 
-    def _post(self, call: _Call[Any], *, closing: bool) -> None:
-        """Let the loop begin a call; once this returns, it will, and will end it."""
+    def _post(self, call: _Call[Any], *, closing: bool) -> str | None:
+        """Let the loop begin a call; once this returns, it will, and will end it. Or say why it will not."""
+        if threading.current_thread() is self._thread:
+            return "a blocking call from the event loop that has to answer it would wait for ever"
         with self._door:
-            if threading.current_thread() is self._thread:
-                reason = "a blocking call from the event loop that has to answer it would wait for ever"
-            elif self._stopped:
-                reason = "the hook is closed: use what it returns inside its `with` block"
-            else:
-                self._loop.call_soon_threadsafe(self._begin, call, closing)
-                return
-        call.coroutine.close()
-        raise RuntimeError(reason)
+            if self._stopped:
+                return "the hook is closed: use what it returns inside its `with` block"
+            self._loop.call_soon_threadsafe(self._begin, call, closing)
+        return None
 
     def _begin(self, call: _Call[Any], closing: bool) -> None:  # noqa: FBT001 - a callback gets no keywords
         task = call.begin()
@@ -138,8 +165,12 @@ class _Call(Generic[T]):
         return self._task
 
     def cancel(self) -> None:
+        """Cancel it; one that has not begun never will, since whoever posted it was interrupted before."""
         if self._task is not None:
             self._task.cancel()
+        elif not self.outcome.done():
+            self.coroutine.close()
+            self.outcome.set_exception(Cancelled("the call was cancelled"))
 
     def _hand_over(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():

@@ -1,0 +1,104 @@
+"""A running platform as a test of the Airflow rooms sees it from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+if TYPE_CHECKING:
+    from airflow_provider_neuro_buckets.buckets import Buckets
+    from airflow_provider_neuro_buckets.local.child import RunningPlatform
+
+T = TypeVar("T")
+
+
+class Platform:
+    """A running platform as a test sees it from outside: a client of its own, apart from what is tested."""
+
+    def __init__(self, running: RunningPlatform) -> None:
+        self.running = running
+
+    def ask(self, question: Callable[[Buckets], Awaitable[T]]) -> T:
+        """Await `question(client)` with a client that is open for as long."""
+        from airflow_provider_neuro_buckets.buckets import Buckets  # noqa: PLC0415 - not for tests of other rooms
+
+        async def ask() -> T:
+            async with Buckets.open(self.running.config) as buckets:
+                return await question(buckets)
+
+        return asyncio.run(ask())
+
+    def put(self, bucket: str, **blobs: bytes) -> None:
+        """Put some blobs."""
+
+        async def put(buckets: Buckets) -> None:
+            for key, content in blobs.items():
+                await buckets.put_blob(bucket, key, content)
+
+        self.ask(put)
+
+    def keys(self, bucket: str) -> list[str]:
+        """Return all keys of a bucket."""
+
+        async def keys(buckets: Buckets) -> list[str]:
+            return [entry.key async for entry in buckets.list_blobs(f"blob:{bucket}", recursive=True, limit=None)]
+
+        return self.ask(keys)
+
+    def buckets(self) -> list[str | None]:
+        """Return the names of all buckets."""
+
+        async def names(buckets: Buckets) -> list[str | None]:
+            return [bucket.name async for bucket in buckets.list()]
+
+        return self.ask(names)
+
+    @contextmanager
+    def fresh_bucket(self) -> Iterator[str]:
+        """Make a bucket; give its name; remove it if it is still there."""
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        self.ask(lambda buckets: buckets.create(name))
+        try:
+            yield name
+        finally:
+            if name in self.buckets():
+                self.ask(lambda buckets: buckets.rm(name, force=True))
+
+
+class WatchedPlatform(Platform):
+    """A platform that keeps its data in a folder, and with it the keys of the storage's administrator."""
+
+    def __init__(self, running: RunningPlatform, data: Path) -> None:
+        super().__init__(running)
+        self._data = data
+
+    @classmethod
+    @contextmanager
+    def start(cls, data: Path) -> Iterator[Self]:
+        """Start one; leaving the block stops it."""
+        from airflow_provider_neuro_buckets.local.child import local_platform  # noqa: PLC0415 - as above
+
+        with local_platform(["--data-dir", str(data)]) as running:
+            yield cls(running, data)
+
+    def unfinished(self, bucket: str) -> list[str]:
+        """Ask the storage for uploads in parts that nobody has ended."""
+        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - has no types, takes long to load
+
+        admin: dict[str, Any] = json.loads((self._data / "platform.json").read_text())["secrets"]
+        given = self.ask(lambda buckets: buckets.request_tmp_credentials(bucket)).credentials
+        client = boto3.client(
+            "s3",
+            endpoint_url=given["endpoint_url"],
+            region_name=given["region_name"],
+            aws_access_key_id=admin["admin_access_key"],
+            aws_secret_access_key=admin["admin_secret_key"],
+        )
+        with closing(client):
+            uploads = client.list_multipart_uploads(Bucket=given["bucket_name"]).get("Uploads", [])
+        return [upload["Key"] for upload in uploads]
