@@ -22,6 +22,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.buckets", "operators.blobs", "operators.transfers")],
         "sensors": [_modules("sensors.blobs")],
         "triggers": [_modules("triggers.blobs")],
+        "cli": [f"{_PACKAGE}.cli.definition.get_commands"],
     }
 
 
