@@ -47,8 +47,7 @@ class Finder:
         path = BlobPath.of(bucket_id_or_name)
         if path is None:
             _no_key(readings[0].key, bucket_id_or_name)
-        whole = [reading for reading in readings if not reading.key]
-        bucket, key = await self._resolve(whole or readings, path, home, is_fresh=is_fresh)
+        bucket, key = await self._resolve(readings, path, home, is_fresh=is_fresh)
         _no_key(key, bucket_id_or_name)
         return bucket
 
@@ -98,20 +97,21 @@ class Finder:
             if found is not None:
                 return found
         async with self._turns[meant[-1][0]]:
-            for target, key in meant:
-                if target in self._found and not is_fresh:
-                    return self._found[target], key
-            return await self._ask(path, meant)
+            return await self._ask(path, meant, is_fresh=is_fresh)
 
-    async def _ask(self, path: BlobPath, meant: list[tuple[Target, str]]) -> tuple[Bucket, str]:
-        """Ask the platform for the bucket of an absolute address: reading by reading, then by the path as a whole."""
+    async def _ask(self, path: BlobPath, meant: list[tuple[Target, str]], *, is_fresh: bool) -> tuple[Bucket, str]:
+        """Ask the platform for the bucket of an absolute address: reading by reading, then by the path as a whole.
+
+        Always in this order, so that what an address means never depends on what was asked before.
+        """
         place = await self._platform.place(path.cluster)
         misses: list[ResourceNotFound] = []
         for target, key in meant:
             if misses and await self._platform.is_strict(place):
                 break
             try:
-                self._found[target] = await self._platform.bucket(target)
+                if is_fresh or target not in self._found:
+                    self._found[target] = await self._platform.bucket(target)
             except ResourceNotFound as miss:
                 misses.append(miss)
             else:
