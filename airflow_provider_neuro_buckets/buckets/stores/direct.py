@@ -116,18 +116,24 @@ class DirectLane:
         """Await `call()` under the policy of the lane."""
         return await attempt(call, what=what, policy=self._retry)
 
-    async def fetch(self, request: Request, *, largest: int) -> tuple[aiohttp.ClientResponse, bytes]:
+    async def fetch(
+        self, request: Request, *, largest: int, check: Callable[[bytes], object] | None = None
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
         """Send a request, with retries, and return the answer with its whole body.
 
         :param largest: an answer with more bytes is an error.
+        :param check: called with the body of a success; what it raises counts as the answer.
         """
 
         async def once() -> tuple[aiohttp.ClientResponse, bytes]:
             response = await self._send(request)
             try:
-                return response, await read_capped(response, largest, request.what)
+                body = await read_capped(response, largest, request.what)
             finally:
                 response.release()
+            if check is not None:
+                check(body)
+            return response, body
 
         answer: tuple[aiohttp.ClientResponse, bytes] = await self.retrying(once, request.what)
         return answer
@@ -154,6 +160,8 @@ class DirectLane:
         if not expired:
             raise error
         renewed = await self._credentials.renew(credentials)
+        if renewed.credentials == credentials.credentials:
+            raise error  # there are no others: these were revoked
         response = await self._once(request, renewed)
         if _is_success(response):
             return response

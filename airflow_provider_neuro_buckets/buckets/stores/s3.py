@@ -1,7 +1,7 @@
 """S3 and its relatives: AWS, MinIO, SeaweedFS, OpenStack Swift, EMC ECS.
 
-Bodies, listings, HEAD and deletions go through the direct lane; aiobotocore begins, completes and aborts uploads in
-parts, with its own retries switched off so that attempts never multiply.
+Every verb is a request on the direct lane, signed by botocore: one policy of retries, one way to renew credentials, one
+set of certificates.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, con
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key, impossible, impossible_prefix
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
-from airflow_provider_neuro_buckets.buckets.stores.s3_sdk import S3Sdk
 from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, md5, put_checked, size_of
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
@@ -87,7 +86,6 @@ class S3Store:
         self._credentials = credentials
         self._signer = S3Signer()
         self._lane = DirectLane(http=http, credentials=credentials, signer=self._signer, retry=retry)
-        self._sdk = S3Sdk(credentials)
         self.capabilities = CAPABILITIES.get(BucketProvider(bucket.provider), _EVERYWHERE)
 
     @property
@@ -100,8 +98,7 @@ class S3Store:
         return str(blob_uri(self._bucket.uri, key))
 
     async def aclose(self) -> None:
-        """Close the SDK's client, if it was ever needed."""
-        await self._sdk.aclose()
+        """Release nothing: the connections belong to the session."""
 
     def _check_writable(self, key: str, size: int) -> None:
         """Refuse what the provider would report as a success and not keep: a key it rewrites, content it drops."""
@@ -182,7 +179,6 @@ class S3Store:
         self._check_writable(key, size=1)
         upload = S3Upload(
             lane=self._lane,
-            sdk=self._sdk,
             key=key,
             what=f"cannot write {self.address(key)}",
             head=lambda: self.head(key),

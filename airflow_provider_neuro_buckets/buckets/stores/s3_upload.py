@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 
-from airflow_provider_neuro_buckets.buckets.errors import BucketsError, IntegrityError, ResourceNotFound
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError, IntegrityError, ResourceNotFound, error_for
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
-from airflow_provider_neuro_buckets.buckets.stores.s3_sdk import S3Sdk
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
     bare_etag,
+    completion,
     encode_key,
     encode_query,
+    error_in,
     is_md5_hidden,
     md5_header,
     md5_of_etag,
+    text_in,
 )
 
 log = logging.getLogger(__name__)
@@ -61,11 +63,8 @@ class S3Upload:
     :param head: looks at the key, to see whether the blob was made although nobody said so.
     """
 
-    def __init__(
-        self, *, lane: DirectLane, sdk: S3Sdk, key: str, what: str, head: Callable[[], Awaitable[BlobMeta]]
-    ) -> None:
+    def __init__(self, *, lane: DirectLane, key: str, what: str, head: Callable[[], Awaitable[BlobMeta]]) -> None:
         self._lane = lane
-        self._sdk = sdk
         self._key = key
         self._what = what
         self._head = head
@@ -76,7 +75,7 @@ class S3Upload:
 
     async def begin(self) -> None:
         """Begin it; one that begins while this is cancelled is aborted."""
-        beginning = asyncio.ensure_future(self._call("create_multipart_upload"))
+        beginning = asyncio.ensure_future(self._ask("POST", {"uploads": ""}))
         try:
             self._begun(await asyncio.shield(beginning))
         except asyncio.CancelledError:
@@ -87,8 +86,8 @@ class S3Upload:
                 await self.abort()
             raise
 
-    def _begun(self, answer: Any) -> None:
-        self._id = answer["UploadId"]
+    def _begun(self, answer: bytes) -> None:
+        self._id = text_in(answer, "InitiateMultipartUploadResult", "UploadId", self._what)
         self._is_open = True
 
     async def put_part(self, number: int, body: Bytes) -> None:
@@ -104,10 +103,9 @@ class S3Upload:
 
     async def complete(self) -> BlobMeta:
         """Make the blob of the parts; after a lost answer the blob itself tells whether it was made."""
-        parts = [{"PartNumber": number, "ETag": f'"{self._etags[number]}"'} for number in sorted(self._etags)]
         size = sum(self._sizes.values())
         try:
-            answer = await self._call("complete_multipart_upload", UploadId=self._id, MultipartUpload={"Parts": parts})
+            answer = await self._ask("POST", {"uploadId": self._id}, completion(self._etags))
         except ResourceNotFound:
             meta = await self._head()
             if meta.size != size or meta.etag != self._expected_etag():
@@ -115,7 +113,8 @@ class S3Upload:
             self._is_open = False
             return meta
         self._is_open = False
-        return BlobMeta(key=self._key, size=size, etag=bare_etag(answer.get("ETag")))
+        etag = bare_etag(text_in(answer, "CompleteMultipartUploadResult", "ETag", self._what))
+        return BlobMeta(key=self._key, size=size, etag=etag)
 
     def _expected_etag(self) -> str:
         """Return the ETag that S3 gives to these parts; empty where they have no MD5 to make it of."""
@@ -128,7 +127,7 @@ class S3Upload:
         """Abort it unless it is complete: within seconds, also while being cancelled; a failure is told, not raised."""
         if not self._is_open:
             return
-        abort = asyncio.ensure_future(self._call("abort_multipart_upload", UploadId=self._id))
+        abort = asyncio.ensure_future(self._ask("DELETE", {"uploadId": self._id}))
         try:
             await asyncio.wait_for(asyncio.shield(abort), ABORT_SECONDS)
         except ResourceNotFound:
@@ -142,10 +141,23 @@ class S3Upload:
                 type(error).__name__,
             )
 
-    async def _call(self, operation: str, **parameters: Any) -> Any:
-        return await self._lane.retrying(
-            lambda: self._sdk.call(operation, self._what, Key=self._key, **parameters), self._what
+    async def _ask(self, method: str, query: Mapping[str, str], body: bytes | None = None) -> bytes:
+        """Send a request about the upload and return the answer, which may be an error in the clothes of a success."""
+        request = Request(
+            what=self._what,
+            method=method,
+            path=encode_key(self._key),
+            query=encode_query(query),
+            headers={"Content-Length": str(len(body or b""))},
+            body=body,
         )
+        _, answer = await self._lane.fetch(request, largest=SMALL_ANSWER, check=self._check)
+        return answer
+
+    def _check(self, answer: bytes) -> None:
+        code, message = error_in(answer)
+        if code:
+            raise error_for(HTTPStatus.INTERNAL_SERVER_ERROR, what=self._what, code=code, detail=message[:200])
 
 
 def md5(body: Bytes) -> hashlib._Hash:

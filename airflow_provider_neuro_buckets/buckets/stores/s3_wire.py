@@ -23,6 +23,7 @@ from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 SMALL_ANSWER = 1024 * 1024
+_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _EXPIRED = frozenset(
     {
         "ExpiredToken",
@@ -87,16 +88,53 @@ class S3Signer:
 
     def error_code(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, str]:  # noqa: ARG002 - Signer's signature
         """Return the code and the message of an ``<Error>`` document."""
-        fields: dict[str, str] = {}
-        try:
-            parse_xml(body, lambda path, text: fields.setdefault(path[-1], text) if len(path) == 2 else None)  # noqa: PLR2004 - Error/Code
-        except InvalidAnswer:
-            return "", ""
-        return fields.get("Code", ""), fields.get("Message", "")
+        return error_in(body)
 
     def is_expired(self, status: int, code: str, method: str) -> bool:  # noqa: ARG002 - Signer's signature
         """Whether the credentials may have ended. A refused HEAD never tells: it has no body to tell it in."""
         return code in _EXPIRED
+
+
+def error_in(body: bytes) -> tuple[str, str]:
+    """Return the code and the message of an ``<Error>`` document; empty for any other."""
+    fields: dict[str, str] = {}
+
+    def on_text(path: Sequence[str], text: str) -> None:
+        match path:
+            case ["Error", name]:
+                fields.setdefault(name, text)
+
+    try:
+        parse_xml(body.strip(), on_text)
+    except InvalidAnswer:
+        return "", ""
+    return fields.get("Code", ""), fields.get("Message", "")
+
+
+def text_in(body: bytes, root: str, name: str, what: str) -> str:
+    """Return the text of one element of an answer. S3 sends white space first while it is busy.
+
+    :raises InvalidAnswer: another document, or one without it.
+    """
+    found: list[str] = []
+
+    def on_text(path: Sequence[str], text: str) -> None:
+        if list(path) == [root, name]:
+            found.append(text)
+
+    parse_xml(body.strip(), on_text)
+    if not found or not found[0]:
+        raise InvalidAnswer(f"{what}: the answer is not a {root} with its {name}")
+    return found[0]
+
+
+def completion(etags: Mapping[int, str]) -> bytes:
+    """Return the body of CompleteMultipartUpload, for the ETag of each part by its number."""
+    items = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etags[number])}&quot;</ETag></Part>"
+        for number in sorted(etags)
+    )
+    return f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{items}</CompleteMultipartUpload>'.encode()
 
 
 def _secrets(keys: Mapping[str, str]) -> Credentials:
@@ -226,7 +264,7 @@ def _time(text: str | None, read: Callable[[str], datetime]) -> datetime | None:
 def deletion(keys: Sequence[str]) -> bytes:
     """Return the body of a DeleteObjects request that reports failures only."""
     items = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
-    return f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>{items}</Delete>'.encode()
+    return f'<Delete xmlns="{_NAMESPACE}"><Quiet>true</Quiet>{items}</Delete>'.encode()
 
 
 def fits_xml(key: str) -> bool:
