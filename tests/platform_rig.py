@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
@@ -102,3 +103,11 @@ class WatchedPlatform(Platform):
         with closing(client):
             uploads = client.list_multipart_uploads(Bucket=given["bucket_name"]).get("Uploads", [])
         return [upload["Key"] for upload in uploads]
+
+
+def closed_port() -> int:
+    """Return a port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -6,7 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from airflow_provider_neuro_buckets.buckets.errors import IsADirectory, ResourceNotFound, TransferError
+from airflow_provider_neuro_buckets.buckets.errors import (
+    AuthenticationError,
+    IsADirectory,
+    PermissionDenied,
+    ResourceNotFound,
+    TransferError,
+)
 from airflow_provider_neuro_buckets.buckets.listing import Listing, as_folder
 from airflow_provider_neuro_buckets.buckets.models import BucketEntry
 from airflow_provider_neuro_buckets.buckets.progress import AbstractDeleteProgress, StorageProgressDelete
@@ -31,6 +37,7 @@ async def remove_path(
     :param path: a key; with a ``/`` at its end only the folder is meant. Empty: the whole bucket.
     :raises ResourceNotFound: there is neither a blob nor a folder.
     :raises IsADirectory: a folder, and not `recursive`; a blob of the same name stays as well.
+    :raises PermissionDenied: the caller may delete nothing here; nothing more was tried.
     :raises TransferError: some blobs could not be deleted; the others are gone.
     """
     address = listing.store.address(path)
@@ -98,6 +105,8 @@ class _Removal:
 
     async def _delete(self, batch: list[str]) -> None:
         failed = await self._listing.store.delete(batch)
+        if len(failed) == len(batch) and isinstance(error := failed[batch[0]], AuthenticationError | PermissionDenied):
+            raise error
         for key in batch:
             if key in failed:
                 self._failures[self._listing.store.address(key)] = failed[key]

@@ -30,7 +30,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 from airflow_provider_neuro_buckets.hooks import buckets as module
 from airflow_provider_neuro_buckets.hooks.blocking import Cancelled
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
-from platform_rig import Platform, WatchedPlatform
+from platform_rig import Platform, WatchedPlatform, closed_port
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -152,13 +152,6 @@ def test_a_platform_that_is_not_running_fails_the_connection_test(monkeypatch: p
     assert "running" in message
     assert token not in message
     assert token not in str(redact(f"a log line with {token} in it"))
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
