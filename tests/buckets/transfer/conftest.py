@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_neuro_buckets.buckets import Buckets
 from conformance.rigs.base import Rig
-from conformance.rigs.registry import Servers
+from conformance.rigs.registry import RIGS, Servers
 
 if TYPE_CHECKING:
     from airflow_provider_neuro_buckets.local.child import RunningPlatform
@@ -40,6 +40,13 @@ async def seaweedfs(servers: Servers) -> AsyncIterator[Rig]:
 @pytest.fixture(params=["aws", "seaweedfs"])
 async def s3(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Rig]:
     """A fresh bucket of each of these two."""
+    async with servers.running(request.param).rig() as rig:
+        yield rig
+
+
+@pytest.fixture(params=sorted(RIGS))
+async def rig(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Rig]:
+    """A fresh bucket of each provider in turn."""
     async with servers.running(request.param).rig() as rig:
         yield rig
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,10 +25,12 @@ _LISTED = re.compile(rb"<LastModified>(.*?)</LastModified>")
 class Front:
     """What the proxy does, and what it saw.
 
+    :ivar url: its address.
     :ivar ahead: how much later it is at the server than it really is.
     :ivar hold: awaited while a request is open, before it goes on; its method and path tell which.
     """
 
+    url: str = ""
     ahead: timedelta = timedelta()
     hold: Callable[[web.Request], Awaitable[None]] | None = None
     open: int = 0
@@ -74,7 +77,7 @@ async def behind(rig: Rig) -> AsyncIterator[tuple[Front, Listing]]:
     async def forward(request: web.Request) -> web.Response:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         url = URL(endpoint + request.raw_path, encoded=True)
-        body = await request.read()
+        body = io.BytesIO(await request.read()) if request.body_exists else None
         async with http.request(request.method, url, headers=headers, data=body, allow_redirects=False) as answer:
             content = await answer.read()
             headers = front.headers(answer)
@@ -92,8 +95,8 @@ async def behind(rig: Rig) -> AsyncIterator[tuple[Front, Listing]]:
     async with aiohttp.ClientSession(auto_decompress=False, connector=aiohttp.TCPConnector(limit=0)) as http:
         await site.start()
         try:
-            address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            keys = replace(rig.keys, credentials={**rig.keys.credentials, "endpoint_url": address})
+            front.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            keys = replace(rig.keys, credentials={**rig.keys.credentials, "endpoint_url": front.url})
             async with opened(rig.bucket, keys) as store:
                 yield front, Listing(rig.bucket, store)
         finally:

@@ -90,11 +90,12 @@ def test_when_all_is_refused_the_refusal_is_what_is_raised() -> None:
 @pytest.mark.parametrize("kind", [PermissionDenied, Unavailable])
 def test_many_refusals_in_a_row_end_the_transfer(kind: type[PermissionDenied | Unavailable]) -> None:
     outcome = Outcome()
-    for number in range(DOWN_AFTER - 1):
-        outcome.failed(f"k{number}", kind("no"))
-    assert outcome.hopeless is None
-    outcome.failed("last", kind("no"))
-    assert outcome.hopeless is not None
+    errors = [kind("no") for _ in range(DOWN_AFTER + 5)]
+    stopped_by = []
+    for number, error in enumerate(errors):
+        outcome.failed(f"k{number}", error)
+        stopped_by.append(outcome.hopeless)
+    assert stopped_by == [None] * (DOWN_AFTER - 1) + [errors[DOWN_AFTER - 1]] * 6
     with pytest.raises(kind):
         outcome.conclude("copy")
 

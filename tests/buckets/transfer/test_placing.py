@@ -108,7 +108,7 @@ paths = st.lists(st.sampled_from("ab"), min_size=1, max_size=4).map("/".join)
 @given(st.lists(paths, unique=True, max_size=12))
 def test_a_path_is_refused_exactly_when_the_disk_could_not_hold_it_beside_the_others(keys: list[str]) -> None:
     kept: list[str] = []
-    refused = []
+    refused: list[str] = []
     for key in keys:
         meets = any(key.startswith(other + "/") or other.startswith(key + "/") for other in kept)
         (refused if meets else kept).append(key)

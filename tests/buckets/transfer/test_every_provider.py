@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_neuro_buckets.buckets.errors import TransferError
+from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing
+from airflow_provider_neuro_buckets.buckets.transfer.plan import PART, SINGLE_READ
+from buckets.transfer.asking import download, upload
+from buckets.transfer.trees import plant, snapshot
+from buckets.transfer.watched import failing, remote
+from conformance.rigs.base import Rig
+
+LARGE = random.Random(11).randbytes(SINGLE_READ + 321)
+TREE = {
+    "a b+%20#?&é'.txt": b"names",
+    "d/e/f": b"deep",
+    "empty": b"",
+    "part": LARGE[:PART],
+    "large": LARGE,
+    "folder/": None,
+}
+FILES = sum(content is not None for content in TREE.values())
+
+
+async def test_a_folder_goes_there_and_back_and_nothing_moves_the_second_time(rig: Rig, tmp_path: Path) -> None:
+    src, dst = plant(tmp_path / "src", TREE), tmp_path / "dst"
+    there, _ = remote(rig, "x")
+    assert (await upload(src, there)).files == FILES
+    assert sorted(await rig.names()) == sorted(f"x/{path}" for path in TREE)
+    assert (await download(there, dst)).files == FILES
+    assert snapshot(dst) == snapshot(src)
+    for existing in (Existing.UPDATE, Existing.CONTINUE, Existing.UPDATE_OR_CONTINUE):
+        report = await download(there, dst, existing=existing)
+        assert (report.files, report.unchanged) == (0, FILES)
+    report = await upload(src, there, existing=Existing.UPDATE)
+    assert (report.files, report.unchanged) == (0, FILES)
+
+
+async def test_what_changes_at_either_end_within_a_second_is_moved(rig: Rig, tmp_path: Path) -> None:
+    src, dst = plant(tmp_path / "src", {"f": b"one", "g": b"one"}), tmp_path / "dst"
+    there, _ = remote(rig, "x")
+    await upload(src, there)
+    await download(there, dst)
+    plant(src, {"f": b"two"})
+    report = await upload(src, there, existing=Existing.UPDATE)
+    assert (report.files, report.unchanged) == (1, 1)
+    report = await download(there, dst, existing=Existing.UPDATE)
+    assert (report.files, report.unchanged) == (1, 1)
+    assert snapshot(dst) == {"f": b"two", "g": b"one"}
+
+
+async def test_a_true_beginning_is_gone_on_with(rig: Rig, tmp_path: Path) -> None:
+    src = plant(tmp_path / "src", {"f": LARGE})
+    there, store = remote(rig, "x")
+    await upload(src, there)
+    meta = await rig.store.head("x/f")
+    plant(tmp_path / "dst", {"f": LARGE[:PART]})
+    report = await download(there, tmp_path / "dst", existing=Existing.CONTINUE)
+    assert snapshot(tmp_path / "dst") == {"f": LARGE}
+    if meta.md5 or "-" in (meta.etag or ""):  # something to compare with
+        assert min(store.starts("read")) == PART
+        assert report.bytes == len(LARGE) - PART
+
+
+async def test_a_part_that_fails_leaves_the_old_blob_and_no_upload(rig: Rig, tmp_path: Path) -> None:
+    await rig.put("x/f", b"old")
+    src = plant(tmp_path / "src", {"f": LARGE, "g": b"g"})
+    with pytest.raises(TransferError):
+        await upload(src, remote(rig, "x", failing("part", PermissionError("no"), at=1))[0])
+    assert await rig.get("x/f") == b"old"
+    assert await rig.get("x/g") == b"g"
+    assert await rig.unfinished() in ([], None)
+
+
+async def test_a_blob_beside_a_folder_of_its_name_is_refused_with_it(rig: Rig, tmp_path: Path) -> None:
+    keys = ["x/a", "x/a-b", "x/a/b", "x/c"]
+    if any(rig.refuses(key) for key in keys) or rig.provider == "minio":
+        pytest.skip("the server keeps keys as paths of a file system, so no two can meet")
+    for key in keys:
+        await rig.put(key, b"x")
+    with pytest.raises(TransferError) as caught:
+        await download(remote(rig, "x")[0], tmp_path)
+    assert sorted(caught.value.failures) == [rig.store.address("x/a"), rig.store.address("x/a/b")]
+    assert snapshot(tmp_path) == {"a-b": b"x", "c": b"x"}
