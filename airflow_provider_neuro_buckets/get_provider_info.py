@@ -19,7 +19,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "connection-types": [_connection_type()],
         "hooks": [_modules("hooks.buckets")],
-        "operators": [_modules("operators.buckets", "operators.blobs", "operators.transfers")],
+        "operators": [_modules("operators.buckets", "operators.blobs", "operators.transfers", "operators.credentials")],
         "sensors": [_modules("sensors.blobs")],
         "triggers": [_modules("triggers.blobs")],
         "cli": [f"{_PACKAGE}.cli.definition.get_commands"],

@@ -30,6 +30,7 @@ PARSED = [
     f"{NAME}.operators.buckets",
     f"{NAME}.operators.blobs",
     f"{NAME}.operators.transfers",
+    f"{NAME}.operators.credentials",
     f"{NAME}.sensors.blobs",
 ]
 """What DAG files import."""

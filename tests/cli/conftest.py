@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from airflow.cli.cli_parser import get_parser
 
 from cli.running import Cli, Ran
-
-if TYPE_CHECKING:
-    from conftest import Platform
+from platform_rig import Platform
 
 
 @pytest.fixture

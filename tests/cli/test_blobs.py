@@ -7,10 +7,10 @@ from urllib.request import urlopen
 import pytest
 
 from cli.running import Cli
+from platform_rig import Platform
 
 if TYPE_CHECKING:
     from airflow_provider_neuro_buckets.buckets import Buckets
-    from conftest import Platform
 
 
 @pytest.fixture

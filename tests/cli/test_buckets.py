@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.running import Cli
-
-if TYPE_CHECKING:
-    from conftest import Platform
+from platform_rig import Platform
 
 
 @pytest.fixture

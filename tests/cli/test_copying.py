@@ -3,15 +3,12 @@ from __future__ import annotations
 import os
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.uri import quote_key
 from cli.running import Cli
-
-if TYPE_CHECKING:
-    from conftest import Platform
+from platform_rig import Platform
 
 HOSTILE = [
     "two words.txt",

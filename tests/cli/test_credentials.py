@@ -3,15 +3,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.models import PersistentBucketCredentials
 from cli.running import Cli
-
-if TYPE_CHECKING:
-    from conftest import Platform
+from platform_rig import Platform
 
 
 @pytest.fixture

@@ -10,14 +10,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.running import AIRFLOW, run_airflow
-
-if TYPE_CHECKING:
-    from conftest import Platform
+from platform_rig import Platform
 
 PACKAGE = "airflow_provider_neuro_buckets"
 
