@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import TransferError
+from airflow_provider_neuro_buckets.buckets.transfer.checksum import can_compare
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing
 from airflow_provider_neuro_buckets.buckets.transfer.plan import PART, SINGLE_READ
 from buckets.transfer.asking import download, upload
@@ -32,11 +33,15 @@ async def test_a_folder_goes_there_and_back_and_nothing_moves_the_second_time(ri
     assert sorted(await rig.names()) == sorted(f"x/{path}" for path in TREE)
     assert (await download(there, dst)).files == FILES
     assert snapshot(dst) == snapshot(src)
+    # Where the provider has nothing to compare with, a blob read in the second of its writing is moved once more.
+    sure = FILES if can_compare(await rig.store.head("x/large")) else FILES - 1
     for existing in (Existing.UPDATE, Existing.CONTINUE, Existing.UPDATE_OR_CONTINUE):
         report = await download(there, dst, existing=existing)
-        assert (report.files, report.unchanged) == (0, FILES)
+        assert report.unchanged in {sure, FILES}
+        assert report.files == FILES - report.unchanged
     report = await upload(src, there, existing=Existing.UPDATE)
-    assert (report.files, report.unchanged) == (0, FILES)
+    assert report.unchanged in {sure, FILES}
+    assert report.files == FILES - report.unchanged
 
 
 async def test_what_changes_at_either_end_within_a_second_is_moved(rig: Rig, tmp_path: Path) -> None:
@@ -56,11 +61,10 @@ async def test_a_true_beginning_is_gone_on_with(rig: Rig, tmp_path: Path) -> Non
     src = plant(tmp_path / "src", {"f": LARGE})
     there, store = remote(rig, "x")
     await upload(src, there)
-    meta = await rig.store.head("x/f")
     plant(tmp_path / "dst", {"f": LARGE[:PART]})
     report = await download(there, tmp_path / "dst", existing=Existing.CONTINUE)
     assert snapshot(tmp_path / "dst") == {"f": LARGE}
-    if meta.md5 or "-" in (meta.etag or ""):  # something to compare with
+    if can_compare(await rig.store.head("x/f")):
         assert min(store.starts("read")) == PART
         assert report.bytes == len(LARGE) - PART
 
