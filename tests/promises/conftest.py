@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, suppress
+from uuid import uuid4
+
+import pytest
+
+from airflow_provider_neuro_buckets.buckets import Bucket, Buckets, ResourceNotFound, wire
+from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
+from airflow_provider_neuro_buckets.local.child import RunningPlatform
+from buckets.eras.service import Service
+from conformance.rigs.base import Rig
+from conformance.rigs.registry import RIGS, Servers
+from conformance.rigs.seaweedfs import LocalServer
+from promises.scene import client_of
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    with ExitStack() as stack:
+        yield Servers(stack)
+
+
+@pytest.fixture(scope="session")
+def neuro_buckets_local(servers: Servers) -> RunningPlatform:
+    """The local platform that the rig of SeaweedFS runs anyway."""
+    server = servers.running("seaweedfs")
+    assert isinstance(server, LocalServer)
+    return server.platform
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many attempts of the platform as ever, without the waiting between them."""
+    monkeypatch.setattr(wire, "CONTROL_PLANE", RetryPolicy(attempts=4, throttled_attempts=4, first_wait=0.001))
+
+
+@pytest.fixture(params=sorted(RIGS))
+async def rig(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Rig]:
+    """A fresh bucket of each provider in turn, or of those that the test names."""
+    async with servers.running(request.param).rig() as rig:
+        yield rig
+
+
+@pytest.fixture
+async def lone(rig: Rig) -> AsyncIterator[Buckets]:
+    """A client that knows the rig's bucket by its credentials, and nothing else."""
+    async with client_of(rig) as buckets:
+        yield buckets
+
+
+@pytest.fixture
+async def local(neuro_buckets_local: RunningPlatform) -> AsyncIterator[Buckets]:
+    """A client of the local platform."""
+    async with Buckets.open(neuro_buckets_local.config) as buckets:
+        yield buckets
+
+
+@pytest.fixture
+async def made(local: Buckets) -> AsyncIterator[Bucket]:
+    """A fresh bucket of the local platform."""
+    bucket = await local.create(f"promise-{uuid4().hex[:12]}")
+    yield bucket
+    with suppress(ResourceNotFound):
+        await local.rm(bucket.id, force=True)
+
+
+@pytest.fixture
+async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+    """A buckets service of the era that the test is parametrised with."""
+    async with Service(request.param).running() as service:
+        yield service
