@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,7 @@ AIRFLOW_HOME = tempfile.mkdtemp(prefix="neuro-buckets-airflow-")
 os.environ |= {
     "AIRFLOW_HOME": AIRFLOW_HOME,
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parents[1] / "example_dags"),
     "AIRFLOW__CORE__UNIT_TEST_MODE": "True",  # operators may be executed outside of a task
 }
 
