@@ -8,7 +8,7 @@ import subprocess
 import sys
 import unicodedata
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Queue
@@ -55,7 +55,7 @@ def demo(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Q
     )
     assert process.stdout is not None
     lines: Queue[str] = Queue()
-    reader = Thread(target=lambda out: [lines.put(line) for line in out], args=(process.stdout,), daemon=True)
+    reader = Thread(target=hand_over, args=(process.stdout, lines), daemon=True)
     reader.start()
     try:
         yield process, lines, mark
@@ -66,6 +66,11 @@ def demo(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], Q
             process.kill()
             process.wait()
         process.stdout.close()
+
+
+def hand_over(printed: Iterable[str], lines: Queue[str]) -> None:
+    for line in printed:
+        lines.put(line)
 
 
 def wait_for(text: str, lines: Queue[str]) -> None:
