@@ -43,7 +43,7 @@ def create_credentials(arguments: Namespace) -> None:
     with open_hook(arguments) as hook:
         buckets = [hook.get(bucket) for bucket in arguments.bucket]
         credentials = hook.persistent_credentials_create(
-            [bucket.id for bucket in buckets], name=arguments.name, read_only=arguments.read_only
+            arguments.bucket, name=arguments.name, read_only=arguments.read_only
         )
     if arguments.show_connection:
         note(f"The connection below holds the secrets of {credentials.id}: keep it where secrets are kept.")

@@ -89,7 +89,7 @@ class PersistentCredentialsCreateOperator(BucketsOperator):
         """Give the credentials; if the block fails, delete them, unless they were there before."""
         try:
             credentials = hook.persistent_credentials_create(
-                [bucket.id for bucket in buckets],
+                self.bucket_ids,
                 name=self.name,
                 read_only=self.read_only,
                 cluster_name=self.cluster_name,

@@ -74,6 +74,18 @@ def test_a_bucket_that_is_not_there_is_one_sentence(cli: Cli, asked: tuple[str, 
     assert "nobody-has-it" in ran.err
 
 
+def test_a_wrong_token_is_one_sentence_without_the_token(
+    cli: Cli, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = platform.running.connection.replace(platform.running.token, "a-wrong-token")
+    monkeypatch.setenv("AIRFLOW_CONN_WRONG", wrong)
+    ran = cli("buckets", "list", "--conn-id", "wrong")
+    assert (ran.status, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert "connection 'wrong'" in ran.err
+    assert "token" in ran.err
+    assert "a-wrong-token" not in ran.err
+
+
 def test_a_name_that_cannot_be_is_bad_usage(cli: Cli) -> None:
     ran = cli("buckets", "create", "No Such Name!")
     assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)

@@ -206,6 +206,12 @@ def test_a_copy_that_makes_no_sense_is_bad_usage(cli: Cli, arguments: list[str])
     assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
 
 
+def test_a_file_url_with_what_no_name_can_have_is_bad_usage(cli: Cli, bucket: str) -> None:
+    for arguments in (["file:///a%00b", f"blob:{bucket}/k"], [f"blob:{bucket}/k", "file:///a%00b"]):
+        ran = cli("cp", *arguments)
+        assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+
 @pytest.mark.parametrize("text", ["s3://bucket/key", "blbo:bucket/key", "a:b"])
 def test_what_looks_like_another_address_is_not_taken_for_a_file(
     cli: Cli, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cli.running import AIRFLOW, run_airflow
-from platform_rig import Platform
+from platform_rig import Platform, WatchedPlatform
 
 PACKAGE = "airflow_provider_neuro_buckets"
 
@@ -106,8 +106,13 @@ def test_nobody_reads_the_output_and_nobody_is_told(shell: dict[str, str], bucke
     assert process.wait(60) == 141
 
 
-def on_terminal(arguments: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
-    """Run a command whose stderr is a terminal; return its status, its stdout, and what the terminal was sent."""
+def on_terminal(
+    arguments: list[str], environment: dict[str, str], *, stop_at: bytes | None = None
+) -> tuple[int, str, str]:
+    """Run a command whose stderr is a terminal; return its status, its stdout, and what the terminal was sent.
+
+    :param stop_at: press Ctrl-C when the terminal shows this.
+    """
     ours, its = pty.openpty()
     process = subprocess.Popen(
         [AIRFLOW, "neuro-buckets", *arguments],
@@ -121,6 +126,9 @@ def on_terminal(arguments: list[str], environment: dict[str, str]) -> tuple[int,
     try:
         while chunk := os.read(ours, 65536):
             seen += chunk
+            if stop_at is not None and stop_at in seen:
+                process.send_signal(signal.SIGINT)
+                stop_at = None
     except OSError:  # how Linux says that the other end of a terminal is closed
         pass
     finally:
@@ -151,6 +159,23 @@ def test_on_a_terminal_a_bar_shows_files_and_bytes_and_leaves_one_line(
     status, _, seen = on_terminal(["cp", str(source / "file 0"), f"blob:{bucket}/one"], shell)
     assert status == 0
     assert "1 of 1 files" in seen
+
+
+def test_ctrl_c_in_the_middle_of_an_upload_leaves_no_part_of_the_blob(
+    shell: dict[str, str], watched: WatchedPlatform, tmp_path: Path
+) -> None:
+    shell["AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT"] = watched.running.connection
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(512 * 1024 * 1024)
+    with watched.fresh_bucket() as bucket:
+        # The bar counts files as soon as the first part has arrived.
+        arguments = ["cp", str(tmp_path / "large"), f"blob:{bucket}"]
+        status, out, seen = on_terminal(arguments, shell, stop_at=b"0 of 1 files")
+        assert (status, out) == (130, "")
+        assert seen.endswith("Stopped.\r\n")
+        assert "Traceback" not in seen
+        assert watched.keys(bucket) == []
+        assert watched.unfinished(bucket) == []
 
 
 def test_the_help_of_every_command_tells_its_arguments(shell: dict[str, str]) -> None:
