@@ -10,6 +10,7 @@ from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer, Transie
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 
 EARLIEST_RENEWAL = timedelta(minutes=5)
+PAUSE_BETWEEN_RENEWALS = timedelta(seconds=30)
 _EXPIRY_KEYS = ("expiration", "expiry", "expire_time")
 
 
@@ -40,14 +41,22 @@ def needed(keys: Mapping[str, str], name: str) -> str:
     return keys[name]
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class CredentialSource:
     """Hands out credentials that are good now, and renews them before they end or when a store rejects them.
 
     :param fetch: gets fresh credentials.
+    :param now: tells the time, with a time zone.
     """
 
-    def __init__(self, fetch: Callable[[], Awaitable[BucketCredentials]]) -> None:
+    def __init__(
+        self, fetch: Callable[[], Awaitable[BucketCredentials]], *, now: Callable[[], datetime] = _now
+    ) -> None:
         self._fetch = fetch
+        self._now = now
         self._current: BucketCredentials | None = None
         self._ends: datetime | None = None
         self._renew_from: datetime | None = None
@@ -75,19 +84,21 @@ class CredentialSource:
         try:
             return await self._replace()
         except TransientError:
-            if self._ends is not None and datetime.now(UTC) < self._ends:
-                return old  # still good: the platform has until then to come back
-            raise
+            now = self._now()
+            if self._ends is None or now >= self._ends:
+                raise
+            # Still good: the platform has until then to come back, and is not asked by every request.
+            self._renew_from = min(now + PAUSE_BETWEEN_RENEWALS, self._ends)
+            return old
 
     async def _replace(self) -> BucketCredentials:
         fresh = await self._fetch()
-        self._ends = expires_at(fresh)
-        self._renew_from = None
-        if self._ends is not None:
-            left = self._ends - datetime.now(UTC)
-            self._renew_from = self._ends - min(EARLIEST_RENEWAL, left / 4)
+        ends, now = expires_at(fresh), self._now()
+        # Credentials that seem to have ended already tell of two clocks: then only a rejection counts.
+        self._ends = ends if ends is not None and ends > now else None
+        self._renew_from = self._ends and self._ends - min(EARLIEST_RENEWAL, (self._ends - now) / 4)
         self._current = fresh
         return fresh
 
     def _is_due(self) -> bool:
-        return self._renew_from is not None and datetime.now(UTC) >= self._renew_from
+        return self._renew_from is not None and self._now() >= self._renew_from

@@ -245,7 +245,7 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
 
 def _listed(key: str, item: Mapping[str, str], where: str) -> BlobMeta:
     size = item.get("Size", "")
-    if not key or not size.isdecimal():
+    if not key or not (size.isascii() and size.isdecimal()):
         raise InvalidAnswer(f"the listing of {where} has the key {key!r} with the size {size!r}")
     etag = bare_etag(item.get("ETag"))
     modified = _time(item.get("LastModified"), datetime.fromisoformat)

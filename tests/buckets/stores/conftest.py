@@ -9,6 +9,8 @@ from conformance.rigs.azure import AzureServer
 from conformance.rigs.azure import serve as serve_azure
 from conformance.rigs.gcp import GcsRig, GcsServer
 from conformance.rigs.gcp import serve as serve_gcs
+from conformance.rigs.seaweedfs import LocalServer, SeaweedRig
+from conformance.rigs.seaweedfs import serve as serve_seaweedfs
 
 
 @pytest.fixture(scope="session")
@@ -34,4 +36,17 @@ def gcs() -> Iterator[GcsServer]:
 async def gcs_rig(gcs: GcsServer) -> AsyncIterator[GcsRig]:
     """A fresh bucket of Google Cloud Storage, opened with the key of a service account."""
     async with gcs.rig() as rig:
+        yield rig
+
+
+@pytest.fixture(scope="session")
+def seaweedfs() -> Iterator[LocalServer]:
+    with serve_seaweedfs() as server:
+        yield server
+
+
+@pytest.fixture
+async def seaweed_rig(seaweedfs: LocalServer) -> AsyncIterator[SeaweedRig]:
+    """A fresh bucket of SeaweedFS, opened with what the platform grants to who may write."""
+    async with seaweedfs.rig() as rig:
         yield rig

@@ -11,9 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import jwt
 
+from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials
 from airflow_provider_neuro_buckets.local.child import RunningPlatform, local_platform
-from conformance.rigs.base import Rig, describe_bucket, describe_keys, opened
+from conformance.rigs.base import describe_bucket, describe_keys, opened
 from conformance.rigs.s3 import S3Rig, owner_client
 
 
@@ -28,7 +30,7 @@ class LocalServer:
         self._owner = owner
 
     @asynccontextmanager
-    async def rig(self) -> AsyncIterator[Rig]:
+    async def rig(self) -> AsyncIterator[SeaweedRig]:
         name = f"bucket-{uuid4().hex[:12]}"
         record = await self._post(
             "buckets",
@@ -44,8 +46,24 @@ class LocalServer:
         ):
             yield SeaweedRig(bucket=bucket, keys=keys, store=store, client=client)
 
-    async def _post(self, path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self.platform.token}"}
+    async def read_only_keys(self, bucket: Bucket) -> BucketCredentials:
+        """Return credentials of somebody who may only read."""
+        granted = await self._post(f"buckets/{bucket.id}/make_tmp_credentials", token=self.platform.readonly_token)
+        return describe_keys(bucket, **granted["credentials"])
+
+    def ended_keys(self, rig: SeaweedRig) -> BucketCredentials:
+        """Return the credentials of a rig as they will be once they have ended: their token is signed with that end."""
+        keys = rig.keys.credentials
+        signing_key = self._owner["signing_key"]
+        claims = jwt.decode(keys["session_token"], signing_key, algorithms=["HS256"], options={"verify_aud": False})
+        ended = jwt.encode({**claims, "exp": claims["exp"] - 100_000}, signing_key, algorithm="HS256")
+        named = {name: text for name, text in keys.items() if name != "expiration"}
+        return describe_keys(rig.bucket, **{**named, "session_token": ended})
+
+    async def _post(
+        self, path: str, body: Mapping[str, str] | None = None, *, token: str | None = None
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {token or self.platform.token}"}
         params = {"org_name": self.platform.org_name, "project_name": self.platform.project_name}
         async with (
             aiohttp.ClientSession(headers=headers, raise_for_status=True) as http,
