@@ -90,3 +90,14 @@ def one_of(known: Sequence[str], **given: str) -> None:
     for name, value in given.items():
         if value not in known:
             raise ValueError(f"{name}={value!r} is none of {', '.join(map(repr, known))}")
+
+
+def whole_number(value: int | str, what: str) -> int:
+    """Read a number, of which a template makes a text.
+
+    :raises ConfigurationError: it is none; says `what`.
+    """
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{what}={value!r} is not a whole number", remedy="Mend the task") from None

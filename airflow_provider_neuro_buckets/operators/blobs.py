@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_neuro_buckets.buckets.errors import ResourceNotFound
-from airflow_provider_neuro_buckets.operators.base import BucketsOperator, one_of
+from airflow_provider_neuro_buckets.operators.base import BucketsOperator, one_of, whole_number
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -68,5 +68,6 @@ class BucketMakeSignedUrlOperator(BucketsOperator):
     def execute(self, context: Context) -> str:
         """Sign a URL."""
         with self.buckets() as hook:
-            url = hook.make_signed_url(self.uri, expires_in_seconds=int(self.expires_in_seconds))
+            seconds = whole_number(self.expires_in_seconds, "expires_in_seconds")
+            url = hook.make_signed_url(self.uri, expires_in_seconds=seconds)
         return str(url)

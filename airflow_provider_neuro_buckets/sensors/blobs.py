@@ -19,7 +19,9 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_neuro_buckets.operators.base import HOPELESS, BucketsOperator
+from airflow_provider_neuro_buckets.buckets import errors
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError
+from airflow_provider_neuro_buckets.operators.base import HOPELESS, BucketsOperator, whole_number
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -28,13 +30,12 @@ if TYPE_CHECKING:
 
 Question = Callable[[Any], Coroutine[Any, Any, Any]]
 
-_HOPELESS = frozenset({"InvalidAddress", *(kind.__name__ for kind in HOPELESS)})
-
 
 class BucketsSensor(BucketsOperator, BaseSensorOperator):
     """Base of the sensors: asks a question until it has an answer, which is the XCom in every mode.
 
-    `soft_fail` skips the task when the time is up, in every mode; a wrong token or a platform that is gone fails it.
+    A bucket that does not exist is an error, not something to wait for. `soft_fail` skips the task when the time is up,
+    in every mode; it hides no error.
 
     :param deferrable: wait in the triggerer instead of in a worker's slot. The first question is asked by the worker.
     """
@@ -91,7 +92,12 @@ class BucketsSensor(BucketsOperator, BaseSensorOperator):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on with what the triggerer says."""
         with self._soft_fail_in_time():
-            return super().resume_execution(next_method, next_kwargs, context)
+            try:
+                return super().resume_execution(next_method, next_kwargs, context)
+            except BucketsError as error:
+                if self.never_fail:
+                    raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
+                raise
 
     @contextmanager
     def _soft_fail_in_time(self) -> Iterator[None]:
@@ -108,13 +114,17 @@ class BucketsSensor(BucketsOperator, BaseSensorOperator):
         """Take the answer from the triggerer.
 
         :raises AirflowFailException: a retry cannot mend what the trigger met.
-        :raises AirflowException: anything else that it met.
+        :raises BucketsError: anything else that it met, by its own type as in the other modes.
         """
-        if event is None or event.get("status") != "success":
-            message = (event or {}).get("message", "the trigger ended without an event")
-            kind = AirflowFailException if (event or {}).get("kind") in _HOPELESS else AirflowException
-            raise kind(f"{message} (connection {self.neuro_buckets_conn_id!r})")
-        return self.result(event["value"])
+        if event is None:
+            raise AirflowException(f"the trigger of {self.task_id} ended without an event")
+        if event["status"] == "success":
+            return self.result(event["value"])
+        error: BucketsError = getattr(errors, event["kind"], BucketsError)(event["message"])
+        self._name_connection(error)
+        if isinstance(error, HOPELESS):
+            raise AirflowFailException(str(error))
+        raise error
 
 
 class BucketBlobSensor(BucketsSensor):
@@ -175,7 +185,7 @@ class BucketGlobSensor(BucketsSensor):
         """Ask whether enough match."""
         from airflow_provider_neuro_buckets.triggers.questions import find_matches  # noqa: PLC0415 - loads when it runs
 
-        return lambda buckets: find_matches(buckets, self.uri, int(self.min_count))
+        return lambda buckets: find_matches(buckets, self.uri, self._enough())
 
     def trigger(self) -> BucketsTrigger:
         """Return the trigger that waits for the matches."""
@@ -183,7 +193,10 @@ class BucketGlobSensor(BucketsSensor):
 
         return GlobTrigger(
             uri=self.uri,
-            min_count=int(self.min_count),
+            min_count=self._enough(),
             neuro_buckets_conn_id=self.neuro_buckets_conn_id,
             poke_interval=float(self.poke_interval),
         )
+
+    def _enough(self) -> int:
+        return whole_number(self.min_count, "min_count")

@@ -81,8 +81,12 @@ class BucketsTrigger(BaseTrigger):
                 faults = 0
                 if answer is not None:
                     return answer
-            pause = self.poke_interval * 2**faults
-            await asyncio.sleep(max(self.poke_interval, min(pause, LONGEST_PAUSE)))
+            await asyncio.sleep(pause(self.poke_interval, faults))
+
+
+def pause(poke_interval: float, faults: int) -> float:
+    """Return the seconds until the next question after `faults` faults in a row: the interval, doubled for each."""
+    return max(poke_interval, min(poke_interval * 2.0**faults, LONGEST_PAUSE))
 
 
 class BlobTrigger(BucketsTrigger):

@@ -1,6 +1,7 @@
 """What sensors and triggers ask, each one coroutine; an answer is what goes to XCom, and `None` means: not yet.
 
-"Not yet" is only what the storage says does not exist: a refusal or a fault is an error, never an absence.
+"Not yet" is only what the storage says does not exist in a bucket that does: a missing bucket, a refusal or a fault is
+an error, never an absence.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ MOST_URIS = 100
 
 
 async def find_blobs(buckets: Buckets, uris: Sequence[str]) -> list[dict[str, Any]] | None:
-    """Whether all blobs exist: a description of each, in the given order."""
+    """Whether all blobs exist: a description of each, in the given order.
+
+    :raises ResourceNotFound: a bucket does not exist.
+    """
     found = []
     for uri in uris:
         try:
             found.append(describe(await buckets.stat_blob(uri)))
         except ResourceNotFound:
+            await buckets.blob_is_dir(uri)  # raises if there is not even the bucket
             return None
     return found
 
@@ -33,20 +38,19 @@ async def find_matches(buckets: Buckets, pattern: str, min_count: int) -> dict[s
     """Whether at least `min_count` blobs or folders match: ``{"count", "uris"}``.
 
     Looking stops at `min_count` or 100 matches, whichever is more; `uris` are the first 100.
+
+    :raises ResourceNotFound: the bucket does not exist.
     """
     uris: list[str] = []
     count = 0
     most = max(min_count, MOST_URIS)
-    try:
-        async with aclosing(buckets.glob_blobs(pattern)) as entries:
-            async for entry in entries:
-                count += 1
-                if len(uris) < MOST_URIS:
-                    uris.append(str(entry.uri))
-                if count == most:
-                    break
-    except ResourceNotFound:
-        return None
+    async with aclosing(buckets.glob_blobs(pattern)) as entries:
+        async for entry in entries:
+            count += 1
+            if len(uris) < MOST_URIS:
+                uris.append(str(entry.uri))
+            if count == most:
+                break
     return {"count": count, "uris": uris} if count >= min_count else None
 
 
