@@ -18,7 +18,9 @@ from airflow_provider_neuro_buckets.buckets.retry import DATA
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore
 from airflow_provider_neuro_buckets.buckets.stores.registry import open_store
 
-_OPEN_DATA = frozenset({"bucket_name", "region_name", "endpoint_url", "storage_endpoint", "project"})
+_OPEN_DATA = frozenset(
+    {"bucket_name", "region_name", "endpoint_url", "storage_endpoint", "project", "expiration", "expiry", "expire_time"}
+)
 """Keys of credentials that are no secret; all others, known or not, are treated as one."""
 _SHORTEST_SECRET = 8
 
