@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ def by_method(**choices: Choice) -> Choice:
 
 
 @asynccontextmanager
-async def crafted(choose: Choice) -> AsyncIterator[CraftedServer]:
+async def crafted(choose: Choice, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[CraftedServer]:
     """Run a server that answers as `choose` says."""
     server = CraftedServer(choose)
     application = web.Application(client_max_size=256 * 1024 * 1024)
@@ -70,8 +71,8 @@ async def crafted(choose: Choice) -> AsyncIterator[CraftedServer]:
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        server.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
         yield server
     finally:
         await runner.cleanup()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
-from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
+from airflow_provider_neuro_buckets.buckets.models import BucketCredentials, provider_of
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore, open_store
@@ -56,16 +57,23 @@ class Renewals:
 
 @asynccontextmanager
 async def store_at(
-    server: CraftedServer, *, fetch: Fetch | None = None, retry: RetryPolicy = AT_ONCE, silence: float = 20.0
+    server: CraftedServer,
+    *,
+    fetch: Fetch | None = None,
+    retry: RetryPolicy = AT_ONCE,
+    silence: float = 20.0,
+    provider: str = "aws",
+    verify: bool | str = True,
 ) -> AsyncIterator[ClosableStore]:
     """Open an S3 store on a crafted server.
 
     :param silence: seconds without a byte after which a request is given up.
     """
     source = CredentialSource(fetch or Renewals(server, "first-token"))
-    config = BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=silence)
+    config = BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=silence, verify=verify)
     async with open_session(config) as http:
-        yield open_store(bucket=BUCKET, credentials=source, http=http, retry=retry)
+        bucket = replace(BUCKET, provider=provider_of(provider))
+        yield open_store(bucket=bucket, credentials=source, http=http, retry=retry)
 
 
 def etag_of(content: bytes) -> str:
