@@ -635,6 +635,7 @@ class Buckets:
 
         :param bucket_ids: ids; names and ``blob:`` URIs are looked up.
         :raises AlreadyExists: the name is taken.
+        :raises UnsupportedProvider: several buckets, and one is on Azure: the platform's own limit.
         """
         if name is not None:
             check_name(name, what="credentials")
@@ -646,6 +647,11 @@ class Buckets:
                 f"persistent credentials on {place.cluster} cannot be for "
                 + (f"{elsewhere[0].uri}, which is on another cluster" if elsewhere else "no bucket at all"),
                 remedy="Name buckets of this cluster",
+            )
+        if len(buckets) > 1 and any(bucket.provider == BucketProvider.AZURE for bucket in buckets):
+            # The platform would fail without a reason, like a server that is broken for the moment.
+            raise UnsupportedProvider(
+                "persistent credentials on Azure can be for one bucket only", remedy="Create some for each bucket"
             )
         return await self._announced(
             await self._platform.persistent_create(
