@@ -8,15 +8,18 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from azure.storage.blob import AccessPolicy, generate_container_sas
 
 from airflow_provider_neuro_buckets.buckets import (
     AuthenticationError,
@@ -31,9 +34,9 @@ from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.hooks.connection import read_config
 from airflow_provider_neuro_buckets.local.child import RunningPlatform
 from buckets.eras.service import TOKEN, Service
-from buckets.transfer.recording import Recorder
 from buckets.transfer.trees import plant
-from conformance.rigs.azure import AzureServer
+from conformance.rigs.azure import AzureRig, AzureServer
+from conformance.rigs.azurite import ACCOUNT
 from conformance.rigs.base import Rig
 from conformance.rigs.gcp import GcsRig
 from conformance.rigs.registry import RIGS, Servers
@@ -203,24 +206,50 @@ async def test_decision_21_credentials_are_cached_and_renewed_before_they_end(ri
         assert fetched == expected
 
 
-@on("gcp")
-async def test_decision_21_a_running_transfer_goes_on_across_a_renewal(rig: Rig, tmp_path: Path) -> None:
-    assert isinstance(rig, GcsRig)
-    front, first = rig.front, temporary(rig)
+Revoke = Callable[[], Awaitable[object]]
 
-    class Revoking(Recorder):
-        def complete(self, data: Any) -> None:
-            super().complete(data)
-            front.tokens.discard(first["access_token"])
 
-    files = {f"d{number % 3}/{number}": b"content" for number in range(150)}
+async def revocable(rig: Rig, servers: Servers, local: Buckets) -> tuple[dict[str, str], Revoke]:
+    """Return credentials that are good, and what ends them."""
+    if isinstance(rig, GcsRig):
+        keys, front = temporary(rig), rig.front
+
+        async def revoke() -> None:
+            front.tokens.remove(keys["access_token"])
+
+        return keys, revoke
+    if isinstance(rig, AzureRig):
+        server = servers.running("azure")
+        assert isinstance(server, AzureServer)
+        policy = AccessPolicy(permission="rwdl", expiry=datetime.now(UTC) + timedelta(hours=1))
+        await rig.client.set_container_access_policy(signed_identifiers={"policy": policy})
+        sas = generate_container_sas(
+            ACCOUNT, rig.client.container_name, account_key=server.azurite.account_key, policy_id="policy"
+        )
+        no_policy = partial(rig.client.set_container_access_policy, signed_identifiers={})
+        return {**temporary(rig), "sas_token": sas}, no_policy
+    lasting = await local.persistent_credentials_create([rig.bucket.id])
+    return dict(lasting.credentials[0].credentials), partial(local.persistent_credentials_rm, lasting.id)
+
+
+@on("azure", "gcp", "seaweedfs")
+async def test_decision_21_a_running_transfer_goes_on_across_a_renewal(
+    rig: Rig, servers: Servers, local: Buckets, tmp_path: Path
+) -> None:
+    first, revoke = await revocable(rig, servers, local)
+    files = {f"{number:03}": b"content" for number in range(60)}
+
+    async def halfway(path: str) -> bool:
+        if path == "030":
+            await revoke()
+        return True
+
     async with Granting(rig, first, temporary(rig)).running() as service:
         assert isinstance(service, Granting)
         async with alice(service) as buckets:
-            report = await buckets.upload_dir(plant(tmp_path, files), "blob:data/up", progress=Revoking())
-        assert (report.files, report.failed, service.granted) == (150, {}, 2)
-    assert first["access_token"] not in front.tokens
-    assert len(await rig.names()) == 150
+            report = await buckets.upload_dir(plant(tmp_path, files), "blob:data/up", filter=halfway)
+        assert (report.files, report.failed, service.granted) == (60, {}, 2)
+    assert len(await rig.names()) == 60
 
 
 def test_decision_22_no_secret_is_in_a_log_an_error_a_repr_an_xcom_a_template_or_a_trigger(

@@ -63,7 +63,7 @@ async def test_pitfall_01_a_500_is_told_by_its_text_and_only_a_broken_server_is_
             assert type(caught.value) is kind
             assert len(service.troubles) == 1
         service.troubles = [Trouble("GET", "", answer=(500, {"error": "Unexpected exception: boom"}))]
-        assert await buckets.get("data")
+        assert (await buckets.get("data")).name == "data"
         service.troubles = [Trouble("GET", "", answer=(500, "boom")) for _ in range(9)]
         with pytest.raises(Unavailable):
             await buckets.get("data")
@@ -113,7 +113,7 @@ async def test_pitfall_05_selectors_that_an_old_server_ignores_never_lead_to_the
 ) -> None:
     service.add("data", imported=True)
     async with alice(service, project_name=None) as buckets:
-        where = {"project_name": "team"}
+        where: Any = {"project_name": "team"}
         for ask in (
             buckets.get("data", **where),
             buckets.rm("data", **where),
