@@ -146,8 +146,7 @@ class Download:
     # Fetching
 
     async def _attempt(self, item: Item) -> None:
-        address = self._address(item.meta.key)
-        if self.outcome.hopeless is not None or address in self.outcome.failures:
+        if self.outcome.hopeless is not None:
             return
         try:
             if isinstance(item, WantedFolder):
@@ -155,7 +154,7 @@ class Download:
             else:
                 self.outcome.fetched(await self.fetcher.fetch(item))
         except (BucketsError, OSError) as error:
-            self.outcome.failed(address, error)
+            self.outcome.failed(self._address(item.meta.key), error)
             self.reporter.fail(item.relative, str(error))
 
 

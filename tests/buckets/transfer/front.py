@@ -27,11 +27,13 @@ class Front:
 
     :ivar url: its address.
     :ivar ahead: how much later it is at the server than it really is.
+    :ivar tamper: changes the body of the answer to a GET of a blob.
     :ivar hold: awaited while a request is open, before it goes on; its method and path tell which.
     """
 
     url: str = ""
     ahead: timedelta = timedelta()
+    tamper: Callable[[bytes], bytes] | None = None
     hold: Callable[[web.Request], Awaitable[None]] | None = None
     open: int = 0
     most_open: int = 0
@@ -84,8 +86,11 @@ async def behind(rig: Rig) -> AsyncIterator[tuple[Front, Listing]]:
             if request.method == "HEAD":
                 headers["Content-Length"] = answer.headers["Content-Length"]
                 return web.Response(status=answer.status, headers=headers)
-            listed = front.body(content) if content.startswith(b"<?xml") else content
-            return web.Response(status=answer.status, headers=headers, body=listed)
+            if content.startswith(b"<?xml"):
+                content = front.body(content)
+            elif request.method == "GET" and front.tamper is not None:
+                content = front.tamper(content)
+            return web.Response(status=answer.status, headers=headers, body=content)
 
     app = web.Application(client_max_size=64 * 1024**2)
     app.router.add_route("*", "/{path:.*}", handle)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_neuro_buckets.buckets.errors import ResourceNotFound, TransferError, Unavailable
+from airflow_provider_neuro_buckets.buckets.errors import IntegrityError, ResourceNotFound, TransferError, Unavailable
+from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing, Remote
 from airflow_provider_neuro_buckets.buckets.transfer.plan import MIB, PART, SINGLE_READ
 from airflow_provider_neuro_buckets.buckets.transfer.temporary import is_temporary
 from buckets.transfer.asking import download, download_one
+from buckets.transfer.front import behind
 from buckets.transfer.trees import plant, snapshot
 from buckets.transfer.watched import Call, failing, remote
 from conformance.rigs.base import Rig
@@ -81,6 +83,31 @@ async def test_a_blob_replaced_while_it_is_read_arrives_as_one_version(
     there, _ = remote(aws, "k", replace)
     await download_one(there, tmp_path / "f")
     assert snapshot(tmp_path) == {"f": new}
+
+
+@CONTENTS
+async def test_bytes_that_arrive_broken_once_are_read_again(aws: Rig, tmp_path: Path, content: bytes) -> None:
+    await aws.put("k", content)
+    flips = iter([1])
+    async with behind(aws) as (front, listing):
+        front.tamper = lambda body: bytes([body[0] ^ next(flips, 0)]) + body[1:]
+        await download_one(Remote(listing, "k"), tmp_path / "f")
+        assert next(flips, None) is None
+    assert snapshot(tmp_path) == {"f": content}
+
+
+@CONTENTS
+@pytest.mark.parametrize("existing", [Existing.REPLACE, Existing.CONTINUE])
+async def test_bytes_that_always_arrive_broken_are_never_kept(
+    aws: Rig, tmp_path: Path, content: bytes, existing: Existing
+) -> None:
+    await aws.put("k", content)
+    plant(tmp_path, {"f": content[:5]})
+    async with behind(aws) as (front, listing):
+        front.tamper = lambda body: body[:-1] + bytes([body[-1] ^ 1])
+        with pytest.raises(IntegrityError, match=r"blob:.*/k"):
+            await download_one(Remote(listing, "k"), tmp_path / "f", existing=existing)
+    assert snapshot(tmp_path) == {"f": content[:5]}
 
 
 async def test_a_blob_deleted_between_listing_and_reading_fails_alone(aws: Rig, tmp_path: Path) -> None:

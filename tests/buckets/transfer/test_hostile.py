@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,14 +18,16 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     NotADirectory,
     TransferError,
 )
+from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
-from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing
+from airflow_provider_neuro_buckets.buckets.stores.base import Page
+from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing, Remote
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination
 from airflow_provider_neuro_buckets.buckets.transfer.placing import LocalTree
 from buckets.transfer.asking import download, download_one
 from buckets.transfer.recording import Recorder
 from buckets.transfer.trees import plant, snapshot
-from buckets.transfer.watched import remote
+from buckets.transfer.watched import WatchedStore, remote
 from conformance.rigs.base import Rig
 
 HOSTILE = [
@@ -105,6 +108,20 @@ async def test_a_blob_beside_a_folder_of_its_name_is_refused_with_it_and_neither
         await download(remote(aws, "d")[0], tmp_path)
     assert sorted(failures(caught.value, aws, "d/")) == refused
     assert snapshot(tmp_path) == made
+
+
+async def test_where_keys_are_listed_in_no_order_both_are_named_all_the_same(aws: Rig, tmp_path: Path) -> None:
+    class Backwards(WatchedStore):
+        async def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
+            async for page in super().pages(prefix, delimiter=delimiter, page_size=page_size):
+                yield Page(blobs=page.blobs[::-1], prefixes=page.prefixes)
+
+    for key in ("a", "a/b", "b", "c"):
+        await aws.put(f"d/{key}", key.encode())
+    with pytest.raises(TransferError) as caught:
+        await download(Remote(Listing(aws.bucket, Backwards(aws.store)), "d"), tmp_path)
+    assert sorted(failures(caught.value, aws, "d/")) == ["a", "a/b"]
+    assert snapshot(tmp_path).items() >= {"b": b"b", "c": b"c"}.items()
 
 
 async def test_the_marker_of_the_folder_itself_is_no_file_but_with_content_it_is_told(aws: Rig, tmp_path: Path) -> None:

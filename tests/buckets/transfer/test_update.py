@@ -131,7 +131,8 @@ async def test_a_partial_file_that_a_crash_of_something_else_left_is_not_taken_f
     await buckets.upload_dir(plant(tmp_path / "src", {"f": b"whole content"}), place)
     plant(tmp_path / "dst", {"f": b"whole"})
     touch(tmp_path / "dst" / "f", seconds=3600)
-    assert (await buckets.download_dir(place, tmp_path / "dst", update=True)).files == 1
+    report = await buckets.download_dir(place, tmp_path / "dst", update=True)
+    assert (report.files, report.bytes) == (1, len(b"whole content"))  # all of it: nobody asked to go on
     assert snapshot(tmp_path / "dst") == {"f": b"whole content"}
 
 
