@@ -212,6 +212,7 @@ async def test_an_etag_made_with_keys_of_aws_kms_is_no_md5() -> None:
     "answer",
     [
         blob(CONTENT),
+        reply(200, CONTENT[10:20], {"ETag": etag_of(CONTENT), "Content-Range": "bytes 10-19/10000"}),
         span(CONTENT, 0, 5),
         span(CONTENT, 10, 19),
         span(CONTENT, 11, 21),
@@ -220,13 +221,29 @@ async def test_an_etag_made_with_keys_of_aws_kms_is_no_md5() -> None:
         reply(206, CONTENT[10:15], {"ETag": etag_of(CONTENT), "Content-Range": "bytes 10-19/10000"}),
         reply(206, CONTENT[10:20], {"ETag": etag_of(CONTENT), "Content-Range": "lines 10-19/10000"}),
     ],
-    ids=["200", "other", "short", "shifted", "no Content-Range", "no size", "fewer bytes", "no bytes"],
+    ids=[
+        "200",
+        "200 of the range",
+        "other",
+        "short",
+        "shifted",
+        "no Content-Range",
+        "no size",
+        "fewer bytes",
+        "no bytes",
+    ],
 )
 async def test_an_answer_that_is_not_exactly_the_span_is_refused_before_a_byte_of_it(answer: Answer) -> None:
     async with crafted(in_turn(answer)) as server, store_at(server) as store:
         with pytest.raises(InvalidAnswer):
             async with store.read("key", span=ByteRange(10, 20)):
                 pytest.fail("the block was entered")
+
+
+async def test_a_version_that_is_not_the_pinned_one_is_a_conflict_also_when_the_server_does_not_compare() -> None:
+    async with crafted(in_turn(blob(CONTENT))) as server, store_at(server) as store:
+        with pytest.raises(Conflict, match="another version"):
+            await content_of(store, "key", etag="0123")
 
 
 async def test_a_body_that_does_not_say_how_long_it_is_is_refused() -> None:
@@ -621,9 +638,11 @@ async def test_a_chosen_size_of_pages_asks_for_no_page_in_vain() -> None:
     async with crafted(choose) as server, store_at(server) as store:
         pages = aiter(store.pages("", page_size=1))
         await anext(pages)
-        await store.head("key")
-        assert [asked.method for asked in server.asked] == ["GET", "HEAD"]
+        for _ in range(5):  # time enough for a page that nobody asked for
+            await store.head("key")
+        assert len(server.asked_by("GET")) == 1
         assert [page.blobs[0].key async for page in pages] == ["b"]
+        assert len(server.asked_by("GET")) == 2
 
 
 # Deletions
