@@ -6,10 +6,12 @@ DATA   ?=
 TESTS  ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types clean
+.PHONY: help demo test bench lint types clean
 help:
 	@echo "make demo [DATA=folder]  start a local platform, run the example DAG in Airflow, stop everything"
 	@echo "make test [TESTS=path]   run the tests against real servers"
+	@echo "make bench [ROUNDS=5] [WORK=small,file] [PEERS=ours,s5cmd]"
+	@echo "                         measure beside s5cmd, rclone, the official SDK and S3Hook: benchmarks/RESULTS.md"
 	@echo "make lint types          check style and types"
 	@echo "make clean               remove the virtual environment and caches"
 
@@ -32,6 +34,26 @@ demo: $(VENV)/.demo-installed
 test: $(VENV)/.dev-installed
 	$(BIN)/pytest -n auto --dist loadfile $(TESTS)
 
+# The peers have an environment of their own; with them the source of Airflow, which is moved around, and Azurite.
+BENCH   := .venv-bench
+AIRFLOW := 3.3.2
+ROUNDS ?= 5
+WORK   ?=
+PEERS  ?=
+
+$(BENCH)/.installed: benchmarks/requirements.txt tests/azurite/package-lock.json
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --requirement benchmarks/requirements.txt
+	$(BENCH)/bin/pip download --quiet --no-deps --no-binary apache-airflow-core --dest $(BENCH) apache-airflow-core==$(AIRFLOW)
+	tar -xzf $(BENCH)/apache_airflow_core-$(AIRFLOW).tar.gz -C $(BENCH)
+	mkdir -p $(BENCH)/azurite && cp tests/azurite/package*.json $(BENCH)/azurite/
+	! command -v npm >/dev/null || npm ci --prefix $(BENCH)/azurite --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+bench: $(VENV)/.dev-installed $(BENCH)/.installed
+	$(BIN)/python -m benchmarks --rounds $(ROUNDS) --work '$(WORK)' --peers '$(PEERS)' \
+		--peers-environment $(BENCH) --airflow-source $(BENCH)/apache_airflow_core-$(AIRFLOW) $(BENCH_OPTIONS)
+
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,4 +62,4 @@ types: $(VENV)/.dev-installed
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,125 @@
+"""Measures rows: every peer in turn, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import commands, libraries, servers
+from benchmarks.data import Dataset, Shelf
+from benchmarks.job import Peer
+from benchmarks.results import Record
+from benchmarks.row import Row
+from benchmarks.verdict import figures
+from benchmarks.works import COROUTINE, OFFICIAL, OURS, RCLONE, S3HOOK, S5CMD, Server, Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """Where the programs are.
+
+    :ivar ours: the interpreter that has this package.
+    :ivar peers: the interpreter that has the peers.
+    """
+
+    ours: Path
+    peers: Path
+    s5cmd: Path
+    rclone: Path
+    azurite: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How much is done.
+
+    :ivar peers: who may take part.
+    :ivar official_rounds: rounds of the official SDK, which needs minutes for each.
+    """
+
+    rounds: int
+    official_rounds: int
+    peers: frozenset[str]
+    scale: float
+
+
+class Bench:
+    """Measures rows.
+
+    :param folder: for everything that is written; on a disk, and large enough.
+    """
+
+    def __init__(
+        self, *, folder: Path, shelf: Shelf, tools: Tools, options: Options, machine: Mapping[str, str]
+    ) -> None:
+        self._folder = folder
+        self._shelf = shelf
+        self._tools = tools
+        self._options = options
+        self._machine = machine
+
+    def measure(self, work: Work) -> Record:
+        """Measure one row."""
+        count = max(1, round(int(work.data) * self._options.scale)) if work.server is Server.MANY_KEYS else 0
+        data = Dataset(root=self._folder, files={}) if count else self._shelf.get(work.data)
+        with ExitStack() as stack:
+            arena = stack.enter_context(self._arena(work.server, count))
+            peers = self._peers(work, arena, stack)
+            row = Row(work=work, data=data, count=count or len(data.files), arena=arena, folder=self._folder)
+            row.prepare(self._seeder(work.server))
+            cells = [row.cell(number, peer, self._seeder(work.server)) for number, peer in self._turns(work, peers)]
+            record = Record(
+                work=work.name,
+                files=row.count,
+                bytes=data.total_bytes,
+                scale=self._options.scale,
+                measured_at=datetime.now(UTC).isoformat(timespec="minutes"),
+                machine=self._machine,
+                cells=tuple(cells),
+            )
+            if all(figure.is_met for figure in figures(work, record)) or OURS not in record.peers:
+                return record
+            profiler = libraries.ours(
+                self._tools.ours, self._folder, arena.platform.connection, name="profile", how="profile"
+            )
+            profiled = row.cell(0, profiler, self._seeder(work.server))
+            return replace(record, profile=profiled.sample.profile if profiled.sample else profiled.error)
+
+    def _arena(self, server: Server, count: int) -> AbstractContextManager[servers.Arena]:
+        starting: Mapping[Server, Callable[[], AbstractContextManager[servers.Arena]]] = {
+            Server.SEAWEEDFS: servers.seaweedfs,
+            Server.AZURITE: lambda: servers.azurite(self._tools.azurite),
+            Server.MANY_KEYS: lambda: servers.many_keys(count),
+        }
+        return starting[server]()
+
+    def _seeder(self, server: Server) -> Peer:
+        tools = self._tools
+        return commands.rclone(tools.rclone) if server is Server.AZURITE else commands.s5cmd(tools.s5cmd)
+
+    def _peers(self, work: Work, arena: servers.Arena, stack: ExitStack) -> list[Peer]:
+        tools, home, connection = self._tools, self._folder, arena.platform.connection
+        wanted = [name for name in work.peers if name.split(",")[0] in self._options.peers]
+        making: Mapping[str, Callable[[], Peer]] = {
+            OURS: lambda: libraries.ours(tools.ours, home, connection),
+            COROUTINE: lambda: libraries.ours(tools.ours, home, connection, name=COROUTINE, how="coroutine"),
+            S5CMD: lambda: commands.s5cmd(tools.s5cmd),
+            RCLONE: lambda: commands.rclone(tools.rclone),
+            OFFICIAL: lambda: libraries.official(
+                tools.peers, home, stack.enter_context(servers.sdk_config(tools.peers, arena.platform))
+            ),
+            S3HOOK: lambda: libraries.s3hook(tools.peers, home),
+        }
+        made = [making[name]() for name in wanted]
+        return [peer for peer in made if peer.can(work.verb, arena.place.provider)]
+
+    def _turns(self, work: Work, peers: Sequence[Peer]) -> Iterator[tuple[int, Peer]]:
+        """Yield who does it when: each round begins with another peer."""
+        for number in range(min(self._options.rounds, work.most_rounds or self._options.rounds)):
+            first = number % max(1, len(peers))
+            for peer in (*peers[first:], *peers[:first]):
+                if peer.name != OFFICIAL or number < self._options.official_rounds:
+                    yield number, peer
