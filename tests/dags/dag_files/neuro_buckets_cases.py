@@ -58,8 +58,10 @@ class LateWhenRescheduled(BucketGlobSensor):
 
 
 with DAG("every_mode", schedule=None, params=PARAMS):
-    LateWhenDeferred(task_id="deferred", uri=f"blob:{BUCKET}/deferred", deferrable=True, poke_interval=0.1, timeout=60)
-    BucketBlobSensor(task_id="poked", uri=f"blob:{BUCKET}/deferred", poke_interval=0.1, timeout=60)
+    # One after the other: tasks run one at a time here.
+    LateWhenDeferred(
+        task_id="deferred", uri=f"blob:{BUCKET}/deferred", deferrable=True, poke_interval=0.1, timeout=60
+    ) >> BucketBlobSensor(task_id="poked", uri=f"blob:{BUCKET}/deferred", poke_interval=0.1, timeout=60)
     LateWhenRescheduled(
         task_id="rescheduled", uri=f"blob:{BUCKET}/in/*.csv", mode="reschedule", poke_interval=0.1, timeout=60
     )
