@@ -91,6 +91,7 @@ class Buckets:
         self._persistent = persistent
         self._finder = finder
         self._opener = opener
+        self._refusals = engine.Refusals()
         self._window = engine.Window(max_concurrency=config.max_concurrency, max_buffer_bytes=config.max_buffer_bytes)
 
     @classmethod
@@ -610,6 +611,55 @@ class Buckets:
             existing=engine.Existing.from_flags(update=update, continue_=continue_),
             filter=filter,
             window=self._window,
+            progress=progress,
+        )
+
+    async def copy_blob(
+        self, src: BlobURI, dst: BlobURI, *, update: bool = False, progress: AbstractFileProgress | None = None
+    ) -> TransferReport:
+        """Copy a blob to another address, in any bucket of any provider. Atomic, and of one version of the source.
+
+        The storage copies it by itself where both buckets are of one service and the credentials allow it; else the
+        blob passes through this process, in bounded memory. Either way its content is verified as far as both sides
+        can tell, and nothing else comes along for sure: no metadata, no tags.
+
+        :param update: only if the copy is missing, has another size or content, or is older than the source.
+        :raises InvalidAddress: both are the same blob.
+        """
+        return await engine.copy_blob(
+            await self._remote(src),
+            await self._remote(dst),
+            existing=engine.Existing.from_flags(update=update, continue_=False),
+            window=self._window,
+            refusals=self._refusals,
+            progress=progress,
+        )
+
+    async def copy_dir(
+        self,
+        src: BlobURI,
+        dst: BlobURI,
+        *,
+        update: bool = False,
+        filter: Callable[[str], Awaitable[bool]] | None = None,  # noqa: A002 - as download_dir
+        progress: AbstractRecursiveFileProgress | None = None,
+    ) -> TransferReport:
+        """Copy what lies below an address to below another, in any bucket of any provider, as :meth:`copy_blob` does.
+
+        Keys stay exactly what they are behind the two addresses. Each blob is atomic, the folder is not.
+
+        :param update: only blobs whose copy is missing, has another size or content, or is older.
+        :param filter: asked for each path relative to `src`, folders with a ``/`` at their end; `False` skips it.
+        :raises InvalidAddress: `dst` lies in `src`.
+        :raises TransferError: some blobs failed, or have keys that the destination cannot hold; the others are there.
+        """
+        return await engine.copy_dir(
+            await self._remote(src),
+            await self._remote(dst),
+            existing=engine.Existing.from_flags(update=update, continue_=False),
+            filter=filter,
+            window=self._window,
+            refusals=self._refusals,
             progress=progress,
         )
 

@@ -209,6 +209,7 @@ _BY_CODE: dict[str, type[BucketsError]] = {
     "BucketAlreadyExists": AlreadyExists,
     "BucketAlreadyOwnedByYou": AlreadyExists,
     "ConditionNotMet": Conflict,
+    "SourceConditionNotMet": Conflict,
     "InvalidBlockList": Conflict,  # another upload to the same key has swept the parts away
     "Md5Mismatch": IntegrityError,
     "NoAuthenticationInformation": AuthenticationError,
@@ -237,6 +238,7 @@ _BY_STATUS: dict[int, type[BucketsError]] = {
     422: BadRequest,
     429: Throttled,
     500: Unavailable,
+    501: UnsupportedProvider,
     502: Unavailable,
     503: Unavailable,
     504: Unavailable,

@@ -38,6 +38,9 @@ class WatchedStore:
         self.address = store.address
         self.read = store.read
         self.sign = store.sign
+        self.site = store.site
+        self.copy_from = store.copy_from
+        self.copy_part = store.copy_part
 
     async def head(self, key: str) -> BlobMeta:
         self.verbs.append("head")

@@ -7,10 +7,8 @@ more PUT; the SDK is only asked to sign a URL, so a worker that has a SAS never 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from uuid import uuid4
+from contextlib import asynccontextmanager, nullcontext
 
 import aiohttp
 
@@ -19,7 +17,6 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     BadRequest,
     BucketsError,
     Conflict,
-    IntegrityError,
     InvalidAddress,
     ResourceNotFound,
     TransientError,
@@ -28,15 +25,12 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.models import Bucket
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
-from airflow_provider_neuro_buckets.buckets.stores import azure_batch
+from airflow_provider_neuro_buckets.buckets.stores import azure_batch, azure_copy
 from airflow_provider_neuro_buckets.buckets.stores.azure_access import AzureSigner
+from airflow_provider_neuro_buckets.buckets.stores.azure_upload import AzureUpload, put_checked, size_of
 from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
-    block_id,
-    block_list,
     encode_key,
     encode_value,
-    md5_header,
-    md5_of_header,
     meta_of_headers,
     parse_listing,
     why_not_held,
@@ -46,12 +40,18 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     ByteRange,
     Bytes,
     Capability,
+    CopySource,
     Page,
     PartLimits,
+    Site,
+    Slot,
+    Told,
     check_signed_life,
+    nobody,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
-from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
 from airflow_provider_neuro_buckets.buckets.uri import blob_uri
@@ -70,7 +70,10 @@ class AzureStore:
     """
 
     limits = PartLimits(smallest=1, largest=4000 * 1024**2, most=50_000)
-    capabilities = frozenset({Capability.CREATED_AT, Capability.EMPTY_SEGMENTS, Capability.CONTENT_MD5})
+    copy_part = azure_copy.AT_ONCE
+    capabilities = frozenset(
+        {Capability.CONTENT_MD5, Capability.COPY, Capability.CREATED_AT, Capability.EMPTY_SEGMENTS}
+    )
 
     def __init__(
         self, *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
@@ -122,34 +125,15 @@ class AzureStore:
     async def write(self, key: str, body: Bytes) -> BlobMeta:
         """Create or replace `key`; Azure checks the MD5 that goes along and keeps it for whoever reads."""
         what = f"cannot write {self.address(key)}"
-        headers = {"x-ms-blob-type": "BlockBlob"}
-        response, digest = await self._put(what, self._new(key), "", body, headers)
-        meta = meta_of_headers(key, response.headers, _size(body))
+        request = Request(what=what, method="PUT", path=self._new(key), headers={"x-ms-blob-type": "BlockBlob"})
+        headers, digest = await put_checked(self._lane, request, body)
+        meta = meta_of_headers(key, headers, size_of(body))
         return BlobMeta(key=key, size=meta.size, etag=meta.etag, modified_at=meta.modified_at, md5=digest.hex())
-
-    async def _put(
-        self, what: str, path: str, query: str, body: Bytes, headers: Mapping[str, str]
-    ) -> tuple[aiohttp.ClientResponse, bytes]:
-        """Send bytes with their MD5; return the answer and the MD5."""
-        digest: bytes = await in_thread_if_large(_md5, body)
-        sent = {
-            **headers,
-            "Content-Length": str(_size(body)),
-            "Content-MD5": md5_header(digest),
-            "Content-Type": "application/octet-stream",
-        }
-        if "x-ms-blob-type" in headers:
-            sent["x-ms-blob-content-md5"] = sent["Content-MD5"]
-        request = Request(what=what, method="PUT", path=path, query=query, headers=sent, body=body)
-        response, _ = await self._lane.fetch(request, largest=SMALL_ANSWER)
-        if md5_of_header(response.headers.get("Content-MD5")) not in {None, digest.hex()}:
-            raise IntegrityError(f"{what}: the storage holds other bytes than were sent", remedy="Write it again")
-        return response, digest
 
     @asynccontextmanager
     async def multipart(self, key: str) -> AsyncIterator[AzureUpload]:
         """Begin an upload in parts, which takes no request. Left without `complete`, the key holds what it held."""
-        yield AzureUpload(self, key, self._new(key))
+        yield AzureUpload(self._lane, key, self._new(key), f"cannot write {self.address(key)}")
 
     def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         """List keys, up to 5,000 a page; the next page is on its way while one is handed over."""
@@ -251,6 +235,32 @@ class AzureStore:
             return error
         return None
 
+    async def site(self) -> Site:
+        """Return where the bucket really is, and what opens it now."""
+        return azure_copy.site_of(await self._credentials.current())
+
+    async def copy_from(
+        self, key: str, source: CopySource, *, slot: Slot = nullcontext, copied: Told = nobody
+    ) -> BlobMeta:
+        """Create or replace `key` with a blob of the same service; Azure copies only the version that `source` says."""
+        path, what = self._new(key), f"cannot copy {source.address} to {self.address(key)}"
+        if source.meta.size > self.copy_part:
+            upload = AzureUpload(self._lane, key, path, what)
+            parts = cut(source.meta.size, part=self.copy_part, most=self.limits.most)
+            await copy_parts(
+                parts, lambda number, part: upload.copy_part(number, part, source), slot=slot, copied=copied
+            )
+            async with slot():
+                await upload.complete(md5=source.meta.md5)
+        else:
+            async with slot():
+                made = await azure_copy.copy_whole(self._lane, key, source, what)
+            copied(source.meta.size)
+            if made is not None:
+                return made
+        async with slot():
+            return await self.head(key)
+
     async def sign(self, key: str, *, expires_in_seconds: int) -> str:
         """Return a URL with which anybody can GET the blob for a while; needs the account key.
 
@@ -279,39 +289,3 @@ class AzureStore:
         if reason := why_not_held(key):
             raise InvalidAddress(f"Azure cannot hold {self.address(key)}: {reason}", remedy="Choose another key")
         return encode_key(key)
-
-
-class AzureUpload:
-    """An upload in parts."""
-
-    def __init__(self, store: AzureStore, key: str, path: str) -> None:
-        self._store = store
-        self._key = key
-        self._path = path
-        self._what = f"cannot write {store.address(key)}"
-        self._name = uuid4().hex[:16]
-        self._sizes: dict[int, int] = {}
-
-    async def put_part(self, number: int, body: Bytes) -> None:
-        """Send part `number`, from 1; Azure checks the MD5 that goes along."""
-        query = f"comp=block&blockid={encode_value(block_id(self._name, number))}"
-        await self._store._put(f"{self._what} (part {number})", self._path, query, body, {})  # noqa: SLF001 - one class in two
-        self._sizes[number] = _size(body)
-
-    async def complete(self) -> BlobMeta:
-        """Make the blob of the parts.
-
-        :raises Conflict: somebody else wrote the key after the parts were sent, and Azure dropped them.
-        """
-        body = block_list([block_id(self._name, number) for number in sorted(self._sizes)])
-        response, _ = await self._store._put(self._what, self._path, "comp=blocklist", body, {})  # noqa: SLF001 - one class in two
-        meta = meta_of_headers(self._key, response.headers, sum(self._sizes.values()))
-        return BlobMeta(key=meta.key, size=meta.size, etag=meta.etag, modified_at=meta.modified_at)
-
-
-def _md5(body: Bytes) -> bytes:
-    return hashlib.md5(body, usedforsecurity=False).digest()
-
-
-def _size(body: Bytes) -> int:
-    return body.nbytes if isinstance(body, memoryview) else len(body)

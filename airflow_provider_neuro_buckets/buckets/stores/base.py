@@ -1,4 +1,4 @@
-"""What a store must do: eight verbs on the keys of one bucket inside one provider. Everything richer is built on these.
+"""What a store must do: nine verbs on the keys of one bucket inside one provider. Everything richer is built on these.
 
 A store never retries by itself above one request, never follows a redirect, and raises only the errors of
 `buckets.errors`. Text in those errors names the blob by the address that `BlobStore.address` gives.
@@ -6,16 +6,21 @@ A store never retries by itself above one request, never follows a redirect, and
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError
+from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 
 Bytes = bytes | bytearray | memoryview
+Slot = Callable[[], AbstractAsyncContextManager[None]]
+"""Gives the right to one more request at once, for the time of a block."""
+Told = Callable[[int], object]
+"""Hears of a number of bytes."""
 
 LONGEST_SIGNED_SECONDS = 7 * 24 * 3600
 
@@ -29,6 +34,7 @@ class Capability(StrEnum):
     BACKSLASH = "backslash"
     CONTENT_MD5 = "content_md5"
     SIGN = "sign"
+    COPY = "copy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,53 @@ class Page:
     prefixes: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a bucket really is and what opens it. Two sites are equal when they are one bucket opened by one right.
+
+    :ivar service: kind and address of the storage service.
+    :ivar bucket: name of the bucket there.
+    :ivar rights: the same for credentials that have the same rights; empty where that cannot be seen of credentials, or
+        does not matter because a copy shows its own right to read.
+    """
+
+    service: str
+    bucket: str
+    rights: str = field(default="", repr=False)
+    credentials: BucketCredentials = field(compare=False)
+
+    def is_bucket_of(self, other: Site) -> bool:
+        """Whether both are one bucket, whatever opens it."""
+        return (self.service, self.bucket) == (other.service, other.bucket)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopySource:
+    """One version of a blob, to be copied by its service.
+
+    :ivar address: its ``blob:`` URI.
+    """
+
+    site: Site
+    meta: BlobMeta
+    address: str
+
+
+def nobody(_: int) -> None:
+    """Take no note of a number of bytes."""
+
+
+def may_copy_inside(source: Site, destination: Site) -> bool:
+    """Whether a service may be asked to copy from one bucket to another, so that no byte passes through here.
+
+    It must be one service; and who writes must be able to read, which credentials made for one bucket are only within
+    it. What a service refuses in spite of this is streamed.
+    """
+    return source.service == destination.service and (
+        source.bucket == destination.bucket or source.rights == destination.rights
+    )
+
+
 class Body(Protocol):
     """An open answer to a read. `meta.size` is the size of the whole blob, whatever range was asked."""
 
@@ -111,6 +164,8 @@ class BlobStore(Protocol):
 
     capabilities: frozenset[Capability]
     limits: PartLimits
+    copy_part: int
+    """Bytes that one request of `copy_from` copies at most."""
 
     @property
     def skew(self) -> float:
@@ -158,6 +213,27 @@ class BlobStore(Protocol):
         """Delete the keys, in as few requests as the provider allows; a missing key counts as deleted.
 
         :returns: the keys that could not be deleted, with the reason.
+        """
+        ...
+
+    async def site(self) -> Site:
+        """Return where the bucket really is, and what opens it now; requests nothing of the store."""
+        ...
+
+    async def copy_from(
+        self, key: str, source: CopySource, *, slot: Slot = nullcontext, copied: Told = nobody
+    ) -> BlobMeta:
+        """Create or replace `key` with the content of a blob of the same service; atomic, and no byte comes here.
+
+        Only where `may_copy_inside` and `Capability.COPY` allow to ask. Content is what is copied: what a provider
+        keeps beside it, such as a content type, may come along or not.
+
+        :param slot: held for each request; large blobs are copied in parts, several at once.
+        :param copied: told how many bytes are copied, after each part.
+        :raises ResourceNotFound: there is no such source.
+        :raises Conflict: the source is another version now.
+        :raises PermissionDenied: the service does not let these credentials copy from there.
+        :raises UnsupportedProvider: it does not copy at all.
         """
         ...
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -36,13 +36,19 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     ByteRange,
     Bytes,
     Capability,
+    CopySource,
     Page,
     PartLimits,
+    Site,
+    Slot,
+    Told,
     check_signed_life,
+    nobody,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.gcs_batch import BATCH, BATCH_PATH, deletions, parse_answers
+from airflow_provider_neuro_buckets.buckets.stores.gcs_copy import rewrite, site_of
 from airflow_provider_neuro_buckets.buckets.stores.gcs_keys import TokenSource, signed_url
 from airflow_provider_neuro_buckets.buckets.stores.gcs_parts import GcsUpload, damaged, md5, size_of, twice_if_damaged
 from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import (
@@ -74,6 +80,7 @@ _EVERYWHERE = frozenset(
     {
         Capability.BACKSLASH,
         Capability.CONTENT_MD5,
+        Capability.COPY,
         Capability.CREATED_AT,
         Capability.DOT_SEGMENTS,
         Capability.EMPTY_SEGMENTS,
@@ -85,6 +92,7 @@ class GcsStore:
     """One bucket of Google Cloud Storage. See :class:`~…stores.base.BlobStore` for what each method promises."""
 
     limits = PartLimits(smallest=5 * 1024**2, largest=5 * 1024**3, most=10_000)
+    copy_part = 5 * 1024**4  # how much it copies at a time, the service decides by itself
 
     def __init__(
         self, *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
@@ -283,6 +291,19 @@ class GcsStore:
 
     def _deletion(self, key: str) -> str:
         return f"cannot delete {self.address(key)}"
+
+    async def site(self) -> Site:
+        """Return where the bucket really is, and what opens it now."""
+        what = f"cannot open {self._bucket.uri}"
+        return site_of(await self._lane.retrying(self._credentials.current, what))
+
+    async def copy_from(
+        self, key: str, source: CopySource, *, slot: Slot = nullcontext, copied: Told = nobody
+    ) -> BlobMeta:
+        """Create or replace `key` with a blob of the same service; it copies only the version that `source` says."""
+        self._check_writable(key)
+        what = f"cannot copy {source.address} to {self.address(key)}"
+        return await rewrite(self._lane, key, source, what, slot=slot, copied=copied)
 
     async def sign(self, key: str, *, expires_in_seconds: int) -> str:
         """Return a URL with which anybody can GET the blob for a while; needs the key of a service account.

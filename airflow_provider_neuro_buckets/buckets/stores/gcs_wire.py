@@ -141,7 +141,7 @@ def parse_blob(key: str, body: bytes, what: str) -> tuple[BlobMeta, str | None]:
 
     :raises InvalidAnswer: not that, or without what is needed.
     """
-    blob = _document(body, "storage#object", what)
+    blob = parse_document(body, "storage#object", what)
     if blob.get("name") != key:
         raise InvalidAnswer(f"{what}: the answer is about the key {blob.get('name')!r}")
     return _meta(key, blob, what), _text(blob, "crc32c")
@@ -154,7 +154,7 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
     :raises InvalidAnswer: not a listing, or one without what it needs; nothing is concluded from it.
     """
     what = f"cannot list {where}"
-    page = _document(body, "storage#objects", what)
+    page = parse_document(body, "storage#objects", what)
     items, prefixes = page.get("items", []), page.get("prefixes", [])
     if not isinstance(items, list) or not isinstance(prefixes, list):
         raise InvalidAnswer(f"{what}: its parts are no lists")
@@ -164,7 +164,11 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
     return Page(blobs=blobs, prefixes=prefixes), _text(page, "nextPageToken")
 
 
-def _document(body: bytes, kind: str, what: str) -> dict[str, Any]:
+def parse_document(body: bytes, kind: str, what: str) -> dict[str, Any]:
+    """Read an answer of the JSON API.
+
+    :raises InvalidAnswer: it is of another kind.
+    """
     try:
         document = json.loads(body)
     except ValueError:

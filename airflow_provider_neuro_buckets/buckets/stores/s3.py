@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 
 import aiohttp
@@ -32,15 +32,21 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     ByteRange,
     Bytes,
     Capability,
+    CopySource,
     Page,
     PartLimits,
+    Site,
+    Slot,
+    Told,
     check_signed_life,
+    nobody,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
+from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key, impossible, impossible_prefix
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
-from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, md5, put_checked, size_of
+from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, copy_whole, md5, put_checked, size_of
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
     S3Signer,
@@ -53,13 +59,14 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     meta_of_headers,
     parse_deletion,
     parse_listing,
+    site_of,
 )
 from airflow_provider_neuro_buckets.buckets.uri import blob_uri
 
 LARGEST_PAGE = 16 * 1024 * 1024
 BATCH = 1000
 
-_EVERYWHERE = frozenset({Capability.CONTENT_MD5, Capability.SIGN})
+_EVERYWHERE = frozenset({Capability.CONTENT_MD5, Capability.COPY, Capability.SIGN})
 _EVERY_KEY = frozenset({Capability.EMPTY_SEGMENTS, Capability.DOT_SEGMENTS, Capability.BACKSLASH})
 CAPABILITIES = {
     BucketProvider.AWS: _EVERYWHERE | _EVERY_KEY,
@@ -78,6 +85,8 @@ class S3Store:
     """One bucket of an S3-compatible service. See :class:`~…stores.base.BlobStore` for what each method promises."""
 
     limits = PartLimits(smallest=5 * 1024**2, largest=5 * 1024**3, most=10_000)
+    copy_part = 512 * 1024**2
+    """S3 copies ten times as much at once; but not every service does so within the time that a silence may last."""
 
     def __init__(
         self, *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
@@ -177,12 +186,12 @@ class S3Store:
     async def multipart(self, key: str) -> AsyncIterator[S3Upload]:
         """Begin an upload in parts; whatever ends the block without `complete` aborts it."""
         self._check_writable(key, size=1)
-        upload = S3Upload(
-            lane=self._lane,
-            key=key,
-            what=f"cannot write {self.address(key)}",
-            head=lambda: self.head(key),
-        )
+        async with self._upload(key, f"cannot write {self.address(key)}") as upload:
+            yield upload
+
+    @asynccontextmanager
+    async def _upload(self, key: str, what: str) -> AsyncIterator[S3Upload]:
+        upload = S3Upload(lane=self._lane, key=key, what=what, head=lambda: self.head(key))
         await upload.begin()
         try:
             yield upload
@@ -241,6 +250,38 @@ class S3Store:
         except BucketsError as error:
             return {key: error}
         return {}
+
+    async def site(self) -> Site:
+        """Return where the bucket really is, and what opens it now."""
+        return site_of(await self._credentials.current())
+
+    async def copy_from(
+        self, key: str, source: CopySource, *, slot: Slot = nullcontext, copied: Told = nobody
+    ) -> BlobMeta:
+        """Create or replace `key` with a blob of the same service; S3 copies only the version that `source` says."""
+        self._check_writable(key, source.meta.size)
+        what = f"cannot copy {source.address} to {self.address(key)}"
+        if source.meta.size > self.copy_part:
+            await self._copy_in_parts(key, source, what, slot=slot, copied=copied)
+        else:
+            async with slot():
+                made = await copy_whole(self._lane, key, source, what)
+            copied(source.meta.size)
+            if made is not None:
+                return made
+        async with slot():
+            return await self.head(key)
+
+    async def _copy_in_parts(self, key: str, source: CopySource, what: str, *, slot: Slot, copied: Told) -> None:
+        parts = cut(source.meta.size, part=self.copy_part, most=self.limits.most)
+        async with AsyncExitStack() as stack:
+            async with slot():
+                upload = await stack.enter_async_context(self._upload(key, what))
+            await copy_parts(
+                parts, lambda number, part: upload.copy_part(number, part, source), slot=slot, copied=copied
+            )
+            async with slot():
+                await upload.complete()
 
     async def sign(self, key: str, *, expires_in_seconds: int) -> str:
         """Return a URL with which anybody can GET `key`."""

@@ -1,4 +1,4 @@
-"""How bytes get into an S3 bucket: a checked PUT, and uploads in parts."""
+"""How bytes get into an S3 bucket: a checked PUT, copies, and uploads in parts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, IntegrityError, ResourceNotFound, error_for
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
     bare_etag,
     completion,
+    copy_headers,
     encode_key,
     encode_query,
     error_in,
@@ -53,6 +54,39 @@ async def _put_once(lane: DirectLane, request: Request, sent: str) -> str | None
     if not is_md5_hidden(response.headers) and md5_of_etag(etag) not in {None, sent}:
         raise IntegrityError(f"{request.what}: the storage holds other bytes than were sent", remedy="Write it again")
     return etag
+
+
+async def copy_whole(lane: DirectLane, key: str, source: CopySource, what: str) -> BlobMeta | None:
+    """Let S3 copy a blob in one request; `None` if its answer does not prove that the copy is the source."""
+    request = Request(what=what, method="PUT", path=encode_key(key), headers=_copying(source))
+    headers, etag = await _copy(lane, request, "CopyObjectResult")
+    md5 = None if is_md5_hidden(headers) else md5_of_etag(etag)
+    if etag is None or (etag != source.meta.etag and (md5 is None or source.meta.md5 is None)):
+        return None
+    return BlobMeta(key=key, size=source.meta.size, etag=etag, md5=md5)
+
+
+def _copying(source: CopySource) -> dict[str, str]:
+    # Tags stay behind: to copy them takes rights that the platform does not grant.
+    return {**copy_headers(source), "x-amz-tagging-directive": "REPLACE", "Content-Length": "0"}
+
+
+async def _copy(lane: DirectLane, request: Request, root: str) -> tuple[Mapping[str, str], str | None]:
+    """Send a request to copy; return the headers of the answer, and the ETag of what was made."""
+    response, answer = await lane.fetch(
+        request, largest=SMALL_ANSWER, check=lambda answer: check_no_error(answer, request.what)
+    )
+    return response.headers, bare_etag(text_in(answer, root, "ETag", request.what))
+
+
+def check_no_error(answer: bytes, what: str) -> None:
+    """Find an error in the clothes of a success: S3 begins to answer before it is done.
+
+    :raises BucketsError: there is one.
+    """
+    code, message = error_in(answer)
+    if code:
+        raise error_for(HTTPStatus.INTERNAL_SERVER_ERROR, what=what, code=code, detail=message[:200])
 
 
 class S3Upload:
@@ -100,6 +134,19 @@ class S3Upload:
         )
         self._etags[number] = await put_checked(self._lane, request, body) or ""
         self._sizes[number] = size_of(body)
+
+    async def copy_part(self, number: int, span: ByteRange, source: CopySource) -> None:
+        """Let S3 make part `number` of a range of another blob."""
+        request = Request(
+            what=f"{self._what} (part {number})",
+            method="PUT",
+            path=encode_key(self._key),
+            query=encode_query({"partNumber": str(number), "uploadId": self._id}),
+            headers={**copy_headers(source), "x-amz-copy-source-range": span.header, "Content-Length": "0"},
+        )
+        _, etag = await _copy(self._lane, request, "CopyPartResult")
+        self._etags[number] = etag or ""
+        self._sizes[number] = len(span)
 
     async def complete(self) -> BlobMeta:
         """Make the blob of the parts; after a lost answer the blob itself tells whether it was made."""
@@ -151,13 +198,10 @@ class S3Upload:
             headers={"Content-Length": str(len(body or b""))},
             body=body,
         )
-        _, answer = await self._lane.fetch(request, largest=SMALL_ANSWER, check=self._check)
+        _, answer = await self._lane.fetch(
+            request, largest=SMALL_ANSWER, check=lambda answer: check_no_error(answer, self._what)
+        )
         return answer
-
-    def _check(self, answer: bytes) -> None:
-        code, message = error_in(answer)
-        if code:
-            raise error_for(HTTPStatus.INTERNAL_SERVER_ERROR, what=self._what, code=code, detail=message[:200])
 
 
 def md5(body: Bytes) -> hashlib._Hash:

@@ -17,7 +17,7 @@ from botocore.credentials import Credentials
 from airflow_provider_neuro_buckets.buckets.credentials import needed
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Page, Site
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
 
@@ -166,6 +166,26 @@ def bucket_url(keys: Mapping[str, str]) -> str:
         scheme, _, host = base.partition("://")
         return f"{scheme}://{bucket}.{host}/"
     return f"{base}/{quote(bucket, safe='-_.~')}/"
+
+
+def site_of(credentials: BucketCredentials) -> Site:
+    """Return where the bucket of some credentials is. All of AWS is one service, whatever region an endpoint names."""
+    keys = credentials.credentials
+    return Site(
+        service="s3 " + ("amazonaws.com" if is_aws(keys) else endpoint(keys)),
+        bucket=needed(keys, "bucket_name"),
+        # Two sessions of one key may have different rights.
+        rights=f"{needed(keys, 'access_key_id')} {keys.get('session_token', '')}",
+        credentials=credentials,
+    )
+
+
+def copy_headers(source: CopySource) -> dict[str, str]:
+    """Return what a request to copy says of its source: only this version of it."""
+    headers = {"x-amz-copy-source": f"/{encode_key(source.site.bucket)}/{encode_key(source.meta.key)}"}
+    if source.meta.etag is not None:
+        headers["x-amz-copy-source-if-match"] = f'"{source.meta.etag}"'
+    return headers
 
 
 def md5_header(digest: bytes) -> str:

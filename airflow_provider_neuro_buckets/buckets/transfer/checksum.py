@@ -24,6 +24,18 @@ def can_compare(meta: BlobMeta) -> bool:
     return meta.md5 is not None or _md5_of_parts(meta) is not None
 
 
+def have_same_content(one: BlobMeta, other: BlobMeta) -> bool | None:
+    """Whether two blobs of one size hold the same bytes; `None` if nothing that is known of both can tell.
+
+    The MD5s decide, and else equal MD5s of parts; that those differ proves nothing.
+    """
+    if one.size == 0:
+        return True
+    if one.md5 is not None and other.md5 is not None:
+        return one.md5 == other.md5
+    return True if _md5_of_parts(one) is not None and one.etag == other.etag else None
+
+
 def is_content_of(meta: BlobMeta, read: Read) -> bool:
     """Whether a local file of the blob's size holds its bytes. Blocking: run in a thread.
 

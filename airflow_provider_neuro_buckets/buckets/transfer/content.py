@@ -8,7 +8,15 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, Conflict, IntegrityError, TransientError
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Bytes, MultipartUpload
+from airflow_provider_neuro_buckets.buckets.stores.base import (
+    BlobMeta,
+    BlobStore,
+    ByteRange,
+    Bytes,
+    MultipartUpload,
+    Told,
+    nobody,
+)
 
 Content = Bytes | AsyncIterable[bytes]
 
@@ -136,3 +144,18 @@ async def read_resumed(
                     raise
         if start < stop:
             await asyncio.sleep(first_pause * 2**fruitless)
+
+
+async def read_range(store: BlobStore, meta: BlobMeta, start: int, stop: int, *, received: Told = nobody) -> bytearray:
+    """Read the bytes ``[start, stop)`` of one version of a blob into memory, once, as :func:`read_resumed` yields them.
+
+    :param received: told how many bytes have arrived, after each chunk.
+    """
+    content = bytearray(stop - start)
+    at = 0
+    async with aclosing(read_resumed(store, meta, start, stop)) as chunks:
+        async for chunk in chunks:
+            content[at : at + len(chunk)] = chunk
+            at += len(chunk)
+            received(at)
+    return content

@@ -1,4 +1,4 @@
-"""The four transfers, as `client.py` calls them: check the two ends, then let the plan be done."""
+"""The six transfers, as `client.py` calls them: check the two ends, then let the plan be done."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from pathlib import Path
 
 from yarl import URL
 
-from airflow_provider_neuro_buckets.buckets.errors import IsADirectory, NotADirectory, ResourceNotFound
+from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress, IsADirectory, NotADirectory, ResourceNotFound
 from airflow_provider_neuro_buckets.buckets.listing import Listing, as_folder
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
 from airflow_provider_neuro_buckets.buckets.progress import AbstractFileProgress, AbstractRecursiveFileProgress
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
+from airflow_provider_neuro_buckets.buckets.transfer.copying import (
+    Copier,
+    Copy,
+    Refusals,
+    WantedCopy,
+    are_one_bucket,
+)
 from airflow_provider_neuro_buckets.buckets.transfer.crew import made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.download import Download
 from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, Wanted
@@ -32,9 +39,12 @@ from airflow_provider_neuro_buckets.buckets.uri import blob_uri, file_url
 
 __all__ = [
     "Existing",
+    "Refusals",
     "Remote",
     "Symlinks",
     "Window",
+    "copy_blob",
+    "copy_dir",
     "download_dir",
     "download_file",
     "upload_dir",
@@ -68,8 +78,7 @@ async def upload_file(
     status = await _local_status(src)
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectory(f"{src} is a folder", remedy="Upload it with upload_dir")
-    if dst.key.endswith("/") or await dst.listing.is_dir(dst.key):
-        raise IsADirectory(f"{dst.address()} is a folder", remedy="Name the blob behind it")
+    await _check_no_folder(dst)
     local = file_url(src)
     upload = Upload(
         root=src,
@@ -129,7 +138,7 @@ async def download_file(
         raise IsADirectory(f"{dst} is a folder", remedy="Name the file in it")
     if not await asyncio.to_thread(dst.parent.is_dir):
         raise ResourceNotFound(f"there is no folder {dst.parent}", remedy="Make it first")
-    meta = await _blob(src)
+    meta = await _blob(src, remedy="Download it with download_dir")
     local = file_url(dst)
     outcome = Outcome()
     async with made_in_thread(lambda: Destination(dst.parent), Destination.close) as destination:
@@ -144,14 +153,19 @@ async def download_file(
     return outcome.report()
 
 
-async def _blob(src: Remote) -> BlobMeta:
+async def _check_no_folder(dst: Remote) -> None:
+    if dst.key.endswith("/") or await dst.listing.is_dir(dst.key):
+        raise IsADirectory(f"{dst.address()} is a folder", remedy="Name the blob behind it")
+
+
+async def _blob(src: Remote, *, remedy: str) -> BlobMeta:
     try:
         if src.key:
             return await src.listing.store.head(src.key)
     except ResourceNotFound:
         if not await src.listing.is_dir(src.key):
             raise
-    raise IsADirectory(f"{src.address()} is a folder", remedy="Download it with download_dir")
+    raise IsADirectory(f"{src.address()} is a folder", remedy=remedy)
 
 
 async def download_dir(
@@ -168,7 +182,7 @@ async def download_dir(
     :raises ResourceNotFound: nothing lies there.
     :raises NotADirectory: `src` is a blob, or `dst` a file.
     """
-    await _check_folder(src)
+    await _check_folder(src, remedy="Download it with download_file")
     if await asyncio.to_thread(os.path.lexists, dst) and not await asyncio.to_thread(dst.is_dir):
         raise NotADirectory(f"{dst} is not a folder", remedy="Choose another destination")
     prefix = as_folder(src.key)
@@ -187,14 +201,89 @@ async def download_dir(
     return download.outcome.conclude(f"download of {src.address()} to {dst}")
 
 
-async def _check_folder(src: Remote) -> None:
+async def copy_blob(
+    src: Remote,
+    dst: Remote,
+    *,
+    existing: Existing,
+    window: Window,
+    refusals: Refusals,
+    progress: AbstractFileProgress | None,
+) -> TransferReport:
+    """Copy one blob to exactly the key of `dst`.
+
+    :raises IsADirectory: `src` is a folder and no blob, or `dst` is one.
+    :raises InvalidAddress: they are the same blob.
+    """
+    await _check_no_folder(dst)
+    meta = await _blob(src, remedy="Copy it with copy_dir")
+    if src.key == dst.key and await are_one_bucket(src.listing, dst.listing):
+        raise InvalidAddress(f"{src.address()} cannot be copied to itself", remedy="Choose another destination")
+    there: BlobMeta | None = None
+    if existing.skips_current:
+        with suppress(ResourceNotFound):
+            there = await dst.listing.store.head(dst.key)
+    copier = Copier(
+        src=src.listing,
+        dst=dst.listing,
+        existing=existing,
+        window=window,
+        reporter=FileReporter(progress, lambda _: (src.url(src.key), dst.url(dst.key))) if progress else Reporter(),
+        refusals=refusals,
+    )
+    outcome = Outcome()
+    outcome.fetched(await copier.copy(WantedCopy(meta, dst.key, ""), there))
+    return outcome.report()
+
+
+async def copy_dir(
+    src: Remote,
+    dst: Remote,
+    *,
+    existing: Existing,
+    filter: Keep | None,  # noqa: A002 - the reference's name
+    window: Window,
+    refusals: Refusals,
+    progress: AbstractRecursiveFileProgress | None,
+) -> TransferReport:
+    """Copy what lies below the key of `src` to below the key of `dst`.
+
+    :raises ResourceNotFound: nothing lies there.
+    :raises NotADirectory: `src` is a blob.
+    :raises InvalidAddress: `dst` is `src` or lies in it.
+    """
+    await _check_folder(src, remedy="Copy it with copy_blob")
+    src_prefix, dst_prefix = as_folder(src.key), as_folder(dst.key)
+    is_inner = await are_one_bucket(src.listing, dst.listing)
+    if is_inner and dst_prefix.startswith(src_prefix):
+        raise InvalidAddress(
+            f"{src.address()} cannot be copied into itself, to {dst.address()}", remedy="Choose a folder outside of it"
+        )
+
+    def addresses(relative: str) -> tuple[URL, URL]:
+        return src.url(src_prefix + relative), dst.url(dst_prefix + relative)
+
+    copier = Copier(
+        src=src.listing,
+        dst=dst.listing,
+        existing=existing,
+        window=window,
+        reporter=FolderReporter(progress, addresses) if progress else Reporter(),
+        refusals=refusals,
+    )
+    copy = Copy(src_prefix=src_prefix, dst_prefix=dst_prefix, copier=copier, is_inner=is_inner, keep=filter)
+    await copy.run()
+    return copy.outcome.conclude(f"copy of {src.address()} to {dst.address()}")
+
+
+async def _check_folder(src: Remote, *, remedy: str) -> None:
     if await src.listing.is_dir(src.key):
         return
     try:
         await src.listing.store.head(src.key)
     except ResourceNotFound:
         raise ResourceNotFound(f"there is no folder {src.address()}", remedy="Check the address") from None
-    raise NotADirectory(f"{src.address()} is a blob", remedy="Download it with download_file")
+    raise NotADirectory(f"{src.address()} is a blob", remedy=remedy)
 
 
 async def _local_status(path: Path) -> os.stat_result:

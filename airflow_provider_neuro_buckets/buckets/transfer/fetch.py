@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from airflow_provider_neuro_buckets.buckets.errors import (
@@ -16,9 +16,9 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     IsADirectory,
     SourceChanged,
 )
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, nobody
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import can_compare, is_content_of
-from airflow_provider_neuro_buckets.buckets.transfer.content import read_resumed, vouches_for_md5
+from airflow_provider_neuro_buckets.buckets.transfer.content import read_range, vouches_for_md5
 from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, made_in_thread, share
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source, Target
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
@@ -211,17 +211,13 @@ class Fetcher:
         await share(plan_ranges(start, wanted.meta.size), fetch, workers=self.window.max_concurrency)
 
     async def _read(self, wanted: Wanted, start: int, stop: int) -> bytearray:
-        """Read a range into memory, once: what arrives goes to its place and is dropped."""
-        content = bytearray(stop - start)
-        received = 0
+        """Read a range into memory; of a blob that is read at once, tell each step."""
+
+        def step(received: int) -> None:
+            self.reporter.step(wanted.relative, received, stop)
+
         is_whole = (start, stop) == (0, wanted.meta.size)
-        async with aclosing(read_resumed(self.store, wanted.meta, start, stop)) as chunks:
-            async for chunk in chunks:
-                content[received : received + len(chunk)] = chunk
-                received += len(chunk)
-                if is_whole:
-                    self.reporter.step(wanted.relative, received, stop)
-        return content
+        return await read_range(self.store, wanted.meta, start, stop, received=step if is_whole else nobody)
 
     def _corrupt(self, meta: BlobMeta) -> IntegrityError:
         return IntegrityError(

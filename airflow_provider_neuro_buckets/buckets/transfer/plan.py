@@ -139,6 +139,18 @@ def freshness_of_file(
     return _by_lead(file_mtime - modified - skew)
 
 
+def freshness_of_copy(
+    *, source_modified: datetime | None, copy_modified: datetime | None, source_skew: float, copy_skew: float
+) -> Freshness:
+    """Tell by the times whether a blob of the same size is a copy of another as it is now.
+
+    :param source_skew: local clock minus that of the source's server, in seconds; likewise `copy_skew`.
+    """
+    if source_modified is None or copy_modified is None:
+        return Freshness.STALE
+    return _by_lead(copy_modified.timestamp() + copy_skew - source_modified.timestamp() - source_skew)
+
+
 def _by_lead(seconds: float) -> Freshness:
     if abs(seconds) < CLOCK_ERROR:
         return Freshness.UNKNOWN

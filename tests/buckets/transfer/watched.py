@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError
@@ -15,9 +15,14 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     ByteRange,
     Bytes,
     Capability,
+    CopySource,
     MultipartUpload,
     Page,
     PartLimits,
+    Site,
+    Slot,
+    Told,
+    nobody,
 )
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Remote
 from conformance.rigs.base import Rig
@@ -84,6 +89,7 @@ class WatchedStore:
         self.calls: list[Call] = []
         self.capabilities: frozenset[Capability] = inner.capabilities
         self.limits: PartLimits = inner.limits
+        self.copy_part = inner.copy_part
 
     async def _ask(self, call: Call) -> None:
         self.calls.append(call)
@@ -131,6 +137,17 @@ class WatchedStore:
 
     async def delete(self, keys: Sequence[str]) -> Mapping[str, BucketsError]:
         return await self._inner.delete(keys)
+
+    async def site(self) -> Site:
+        return await self._inner.site()
+
+    async def copy_from(
+        self, key: str, source: CopySource, *, slot: Slot = nullcontext, copied: Told = nobody
+    ) -> BlobMeta:
+        await self._ask(Call("copy", key))
+        meta = await self._inner.copy_from(key, source, slot=slot, copied=copied)
+        await self._ask(Call("copied", key))
+        return meta
 
     async def sign(self, key: str, *, expires_in_seconds: int) -> str:
         return await self._inner.sign(key, expires_in_seconds=expires_in_seconds)

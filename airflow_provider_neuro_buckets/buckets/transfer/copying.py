@@ -1,0 +1,271 @@
+"""Blobs from bucket to bucket: inside their service where it can, else through this process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from airflow_provider_neuro_buckets.buckets.errors import (
+    BadRequest,
+    BucketsError,
+    Conflict,
+    IntegrityError,
+    InvalidAddress,
+    PermissionDenied,
+    UnsupportedProvider,
+)
+from airflow_provider_neuro_buckets.buckets.listing import Listing
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Capability, CopySource, may_copy_inside
+from airflow_provider_neuro_buckets.buckets.transfer.checksum import have_same_content
+from airflow_provider_neuro_buckets.buckets.transfer.content import vouches_for_md5
+from airflow_provider_neuro_buckets.buckets.transfer.crew import Folders, work_off
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
+from airflow_provider_neuro_buckets.buckets.transfer.plan import Existing, Freshness, freshness_of_copy
+from airflow_provider_neuro_buckets.buckets.transfer.relay import Relay
+from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
+from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep
+from airflow_provider_neuro_buckets.buckets.transfer.window import Window
+
+log = logging.getLogger(__name__)
+
+
+async def are_one_bucket(src: Listing, dst: Listing) -> bool:
+    """Whether two buckets of the platform are one bucket of a service: it may be imported twice."""
+    return src.bucket.id == dst.bucket.id or (await src.store.site()).is_bucket_of(await dst.store.site())
+
+
+class Refusals:
+    """Remembers between which buckets a service has refused to copy: there it is not asked again."""
+
+    def __init__(self) -> None:
+        self._pairs: set[tuple[str, str]] = set()
+
+    def has(self, src: Listing, dst: Listing) -> bool:
+        """Whether the service has refused."""
+        return (src.bucket.id, dst.bucket.id) in self._pairs
+
+    def add(self, src: Listing, dst: Listing, reason: BucketsError) -> None:
+        """Take note that it refuses now; it is logged once."""
+        if not self.has(src, dst):
+            self._pairs.add((src.bucket.id, dst.bucket.id))
+            log.info("From %s to %s, blobs pass through this process: %s", src.bucket.uri, dst.bucket.uri, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCopy:
+    """A blob to copy, and the key that its copy gets. `relative` is its path for reports."""
+
+    meta: BlobMeta
+    key: str
+    relative: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copier:
+    """Copies blobs of one bucket to another, or within it."""
+
+    src: Listing
+    dst: Listing
+    existing: Existing
+    window: Window
+    reporter: Reporter
+    refusals: Refusals
+
+    async def copy(self, wanted: WantedCopy, there: BlobMeta | None) -> int | None:
+        """Copy one blob; once more if it is replaced meanwhile or arrives broken.
+
+        :param there: what the destination holds, as far as that matters.
+        :returns: bytes that were copied; `None` if the destination was up to date.
+        """
+        if there is not None and self.existing.skips_current and await self._is_current(wanted.meta, there):
+            return None
+        self.reporter.start(wanted.relative, wanted.meta.size)
+        try:
+            await self._once(wanted)
+        except (Conflict, IntegrityError):
+            wanted = WantedCopy(await self.src.store.head(wanted.meta.key), wanted.key, wanted.relative)
+            await self._once(wanted)
+        self.reporter.complete(wanted.relative, wanted.meta.size)
+        return wanted.meta.size
+
+    async def _is_current(self, meta: BlobMeta, there: BlobMeta) -> bool:
+        """Whether the destination is what a copy would make it."""
+        if meta.size != there.size:
+            return False
+        is_same = have_same_content(meta, there)
+        if is_same is True:
+            return True
+        if is_same is False and await self._vouch(meta, there):
+            return False
+        freshness = freshness_of_copy(
+            source_modified=meta.modified_at,
+            copy_modified=there.modified_at,
+            source_skew=self.src.store.skew,
+            copy_skew=self.dst.store.skew,
+        )
+        return freshness is Freshness.CURRENT
+
+    async def _vouch(self, meta: BlobMeta, there: BlobMeta) -> bool:
+        return await vouches_for_md5(self.src.store, meta) and await vouches_for_md5(self.dst.store, there)
+
+    async def _once(self, wanted: WantedCopy) -> None:
+        if not wanted.meta.size:
+            # Also the markers of folders, which not every service copies.
+            async with self.window.slot(0):
+                await self.dst.store.write(wanted.key, b"")
+        elif not await self._inside(wanted):
+            relay = Relay(src=self.src.store, dst=self.dst.store, window=self.window)
+            await relay.carry(wanted.meta, wanted.key, step=lambda sent: self._step(wanted, sent))
+
+    async def _inside(self, wanted: WantedCopy) -> bool:
+        """Let the service copy the blob; `False` if it cannot, or refuses to: then streaming it finds out why."""
+        if Capability.COPY not in self.dst.store.capabilities or self.refusals.has(self.src, self.dst):
+            return False
+        site = await self.src.store.site()
+        if not may_copy_inside(site, await self.dst.store.site()):
+            return False
+        source = CopySource(site=site, meta=wanted.meta, address=self.src.store.address(wanted.meta.key))
+        try:
+            made = await self.dst.store.copy_from(
+                wanted.key,
+                source,
+                slot=lambda: self.window.slot(0),
+                copied=lambda copied: self._step(wanted, copied),
+            )
+        except (PermissionDenied, UnsupportedProvider) as error:
+            self.refusals.add(self.src, self.dst, error)
+            return False
+        except BadRequest as error:
+            log.info("This blob passes through this process: %s", error)
+            return False
+        await self._check(wanted, made)
+        return True
+
+    async def _check(self, wanted: WantedCopy, made: BlobMeta) -> None:
+        meta = wanted.meta
+        is_other = made.size != meta.size or have_same_content(meta, made) is False
+        if is_other and (made.size != meta.size or await self._vouch(meta, made)):
+            raise IntegrityError(
+                f"{self.dst.store.address(wanted.key)} does not have the content of "
+                f"{self.src.store.address(meta.key)}, of which the storage says to have made it",
+                remedy="Copy it again",
+            )
+
+    def _step(self, wanted: WantedCopy, current: int) -> None:
+        self.reporter.step(wanted.relative, current, wanted.meta.size)
+
+
+@dataclass(slots=True, kw_only=True)
+class Copy:
+    """One copy of a folder; used once.
+
+    :ivar src_prefix: what the keys of the folder begin with.
+    :ivar dst_prefix: what those of the copies begin with.
+    :ivar is_inner: whether both are in one bucket.
+    """
+
+    src_prefix: str
+    dst_prefix: str
+    copier: Copier
+    is_inner: bool
+    keep: Keep | None = None
+    outcome: Outcome = field(default_factory=Outcome)
+    _there: dict[str, BlobMeta] = field(default_factory=dict)
+    _entered: dict[str, None] = field(default_factory=dict)
+    _asked: dict[str, bool] = field(default_factory=dict)
+    _found: int = 0
+    _found_bytes: int = 0
+
+    async def run(self) -> None:
+        """Copy what lies below the prefix; failures are in `outcome`."""
+        if self.copier.existing.skips_current:
+            await self._list_destination()
+        folders = Folders(self.copier.reporter.leave)
+
+        async def work(wanted: WantedCopy) -> None:
+            await self._attempt(wanted)
+            folders.done(_folder_of(wanted.relative))
+
+        await work_off(self._items(folders), work, workers=self.copier.window.max_concurrency)
+
+    async def _list_destination(self) -> None:
+        """One listing instead of a look-up for each blob."""
+        async with aclosing(self.copier.dst.metas(self.dst_prefix)) as metas:
+            async for meta in metas:
+                self._there[meta.key] = meta
+
+    async def _items(self, folders: Folders) -> AsyncGenerator[WantedCopy, None]:
+        self._enter(folders, "")
+        async with aclosing(self.copier.src.metas(self.src_prefix)) as metas:
+            async for meta in metas:
+                if self.outcome.hopeless is not None:
+                    break
+                relative = meta.key[len(self.src_prefix) :]
+                wanted = WantedCopy(meta, self.dst_prefix + relative, relative)
+                if not await self._is_wanted(relative) or self._is_refused(wanted):
+                    continue
+                self._enter(folders, _folder_of(relative))
+                folders.add(_folder_of(relative))
+                self._found += 1
+                self._found_bytes += meta.size
+                self.copier.reporter.found(self._found, self._found_bytes, complete=False)
+                yield wanted
+        for folder in reversed(self._entered):
+            folders.done(folder)
+        self.copier.reporter.found(self._found, self._found_bytes, complete=True)
+
+    def _enter(self, folders: Folders, folder: str) -> None:
+        """Open a folder and those above it, where they are not open: keys come in no order that would close any."""
+        names = folder.split("/")[:-1]
+        for depth in range(len(names) + 1):
+            path = "".join(name + "/" for name in names[:depth])
+            if path not in self._entered:
+                self._entered[path] = None
+                folders.enter(path)
+                self.copier.reporter.enter(path)
+
+    def _is_refused(self, wanted: WantedCopy) -> bool:
+        """Refuse what would have no name, or would replace what is being copied; the first without a word if empty."""
+        reason = ""
+        if not wanted.key:
+            if not wanted.meta.size:
+                return True  # the marker of the folder itself: a bucket needs none
+            reason = "the name of its folder is all the name it has"
+        elif self.is_inner and wanted.key.startswith(self.src_prefix):
+            reason = "its copy would lie in the folder that is copied"
+        if reason:
+            address = self.copier.src.store.address(wanted.meta.key)
+            error = InvalidAddress(f"{address} was not copied: {reason}", remedy="Copy it by itself to another name")
+            self._fail(wanted, error)
+        return bool(reason)
+
+    async def _is_wanted(self, relative: str) -> bool:
+        """Ask the filter: once for each folder on the way, then for the blob itself."""
+        if self.keep is None:
+            return True
+        names = relative.split("/")
+        for depth in range(1, len(names)):
+            folder = "/".join(names[:depth]) + "/"
+            if folder not in self._asked:
+                self._asked[folder] = await self.keep(folder)
+            if not self._asked[folder]:
+                return False
+        return not names[-1] or await self.keep(relative)
+
+    async def _attempt(self, wanted: WantedCopy) -> None:
+        if self.outcome.hopeless is not None:
+            return
+        try:
+            self.outcome.fetched(await self.copier.copy(wanted, self._there.pop(wanted.key, None)))
+        except BucketsError as error:
+            self._fail(wanted, error)
+
+    def _fail(self, wanted: WantedCopy, error: BucketsError) -> None:
+        self.outcome.failed(self.copier.src.store.address(wanted.meta.key), error)
+        self.copier.reporter.fail(wanted.relative, str(error))
+
+
+def _folder_of(relative: str) -> str:
+    return relative[: relative.rfind("/") + 1]
