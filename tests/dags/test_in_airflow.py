@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from airflow.models.connection import Connection
 from airflow.utils import db
 from airflow.utils.session import create_session
 
-from platform_rig import Platform, closed_port
+from platform_rig import Platform, WatchedPlatform, closed_port
 
 pytestmark = [
     # Airflow reads .airflowignore with a name of pathspec's that has a successor.
@@ -186,6 +188,35 @@ def test_other_tasks_say_the_same_of_a_bucket_that_does_not_exist(
 
 
 # Everything else that Airflow does with a task
+
+
+def test_a_task_that_airflow_terminates_stops_its_upload_and_leaves_no_part(
+    run: Any, watched: WatchedPlatform, tmp_path: Path
+) -> None:
+    for number in range(8):
+        with (tmp_path / f"{number}.bin").open("wb") as file:
+            file.truncate(256 * 1024 * 1024)
+    before = signal.getsignal(signal.SIGTERM)  # the task runner sets its own, and leaves it
+    with watched.fresh_bucket() as bucket:
+        killer = Thread(target=terminate_during_upload, args=(watched, bucket))
+        killer.start()
+        try:
+            done = run("long_upload", bucket=bucket, src=str(tmp_path))
+        finally:
+            killer.join()
+            signal.signal(signal.SIGTERM, before)
+        assert done.states == {"upload": "failed"}
+        assert "upload was stopped; it has cleaned up after itself" in done.said
+        assert watched.unfinished(bucket) == []
+
+
+def terminate_during_upload(watched: WatchedPlatform, bucket: str) -> None:
+    """Send this process what Airflow sends a task to end it, as soon as the storage has parts."""
+    for _ in range(60 * 20):
+        if watched.unfinished(bucket):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        Event().wait(0.05)
 
 
 def test_a_sensor_gives_the_same_xcom_in_every_mode(run: Any, platform: Platform, bucket: str) -> None:

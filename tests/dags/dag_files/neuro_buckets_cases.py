@@ -32,6 +32,9 @@ with DAG("one_upload", schedule=None, params=PARAMS):
         retry_delay=0.0,
     )
 
+with DAG("long_upload", schedule=None, params=PARAMS):
+    BucketUploadDirOperator(task_id="upload", src="{{ params.src }}", dst=f"blob:{BUCKET}/")
+
 with DAG("one_sensor", schedule=None, params=PARAMS):
     BucketBlobSensor(task_id="wait", neuro_buckets_conn_id=CONN, uri=f"blob:{BUCKET}/key", timeout=60)
 
