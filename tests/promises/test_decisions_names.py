@@ -64,6 +64,9 @@ async def test_decision_02_the_address_of_an_entry_leads_back_to_its_key(rig: Ri
     entries = [entry async for entry in lone.list_blobs(at(rig), recursive=True)]
     assert sorted(entry.key for entry in entries) == sorted(possible)
     for entry in entries:
+        path = str(entry.uri).removeprefix("blob://").split("/")
+        assert not {".", ".."} & set(path)
+        assert not set("?#[] ") & set("".join(path))
         for uri in (entry.uri, str(entry.uri), URL(str(entry.uri), encoded=True)):
             assert (await lone.stat_blob(uri)).key == entry.key
     # Decoded exactly once, as text and as URL.

@@ -9,6 +9,7 @@ import random
 import stat
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pathspec
@@ -174,6 +175,32 @@ async def test_decision_16_a_folder_goes_on_after_a_failure_lists_it_and_is_fini
     assert (report.files, report.bytes, report.unchanged, report.skipped, report.failed) == (2, 12, 3, {}, {})
     assert report.bytes_per_second == pytest.approx(report.bytes / report.seconds)
     assert len(await rig.names()) == 5
+
+
+@on("aws")
+async def test_decision_16_what_the_storage_refuses_is_listed_and_an_update_finishes_the_rest(
+    rig: Rig, tmp_path: Path
+) -> None:
+    src, dst = plant(tmp_path / "src", {"1": b"one", "2": b"two", "3": b"three"}), tmp_path / "dst"
+    age(src, 600)
+
+    async def refuse(request: web.Request) -> None:
+        if request.path.endswith("/2"):
+            raise web.HTTPBadRequest(text="<Error><Code>InvalidRequest</Code><Message>not this one</Message></Error>")
+
+    async with behind(rig) as (front, _), client_of(rig, endpoint_url=front.url) as buckets:
+        for transfer, failed in (
+            (partial(buckets.upload_dir, src, at(rig, "d")), str(src / "2")),
+            (partial(buckets.download_dir, at(rig, "d"), dst), f"{rig.bucket.uri}/d/2"),
+        ):
+            front.hold = refuse
+            with pytest.raises(TransferError, match="not this one") as caught:
+                await transfer()
+            assert list(caught.value.failures) == [failed]
+            front.hold = None
+            report = await transfer(update=True)
+            assert (report.files, report.bytes, report.unchanged) == (1, 3, 2)
+    assert snapshot(dst) == snapshot(src)
 
 
 @on("aws")

@@ -20,6 +20,7 @@ from airflow_provider_neuro_buckets.buckets import (
     Buckets,
     BucketsConfig,
     BucketsError,
+    ConfigurationError,
     ResourceNotFound,
     Unavailable,
 )
@@ -105,6 +106,16 @@ async def test_pitfall_04_a_new_bucket_says_its_project_where_there_are_projects
     for body in (fresh, imported):
         assert body.get("project_name") == (None if service.era == OWNER else "ml")
         assert ("project_name" in body) is (service.era != OWNER)
+
+
+@owner_era
+async def test_pitfall_04_a_project_that_an_old_server_does_not_have_makes_no_bucket_elsewhere(
+    service: Service,
+) -> None:
+    async with alice(service) as buckets:
+        with pytest.raises(ConfigurationError, match="no projects"):
+            await buckets.create("fresh")
+    assert service.made() == []
 
 
 @owner_era
