@@ -1,7 +1,8 @@
 """What fake-gcs-server lacks of Google Cloud Storage, in front of it: who may ask, uploads in parts, pages.
 
 All content and its metadata is the server's own; every other request goes through as it comes. The release of the
-server that the wheel has knows no part uploads and ignores tokens, signatures, `maxResults` and `ifGenerationMatch`.
+server that the wheel has knows no part uploads, copies everything at once, and ignores tokens, signatures,
+`maxResults`, `ifGenerationMatch` and `ifSourceGenerationMatch`.
 `test_gcs_front.py` holds this to what Google's own SDK sends and expects.
 """
 
@@ -41,6 +42,7 @@ class Front:
     :param public_keys: public key of each service account, as PEM, by its email.
     :ivar tokens: what is accepted now; take one out, and it has ended.
     :ivar uploads: key and parts of each upload in parts that is neither completed nor aborted.
+    :ivar calls_of_a_rewrite: how often it has to be asked for a copy until that is done.
     """
 
     def __init__(self, upstream: str, public_keys: Mapping[str, str]) -> None:
@@ -49,6 +51,8 @@ class Front:
         self.tokens: set[str] = set()
         self.assertions: list[Mapping[str, Any]] = []
         self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
+        self.calls_of_a_rewrite = 1
+        self._rewriting: dict[str, int] = {}
         self.endpoint = ""
         self._http: aiohttp.ClientSession
 
@@ -100,11 +104,33 @@ class Front:
             return await self._parts(request)
         if re.fullmatch("/storage/v1/b/[^/]+/o", request.path) and request.method == "GET":
             return await self._page(request)
+        if rewrite := re.fullmatch("(/storage/v1/b/[^/]+/o/[^/]+)/rewriteTo/b/.*", request.raw_path.partition("?")[0]):
+            return await self._rewrite(request, rewrite[1])
         answer = await self._forward(request)
         wanted = request.query.get("ifGenerationMatch")
         if wanted is not None and answer.headers.get("X-Goog-Generation", wanted) != wanted:
             return _refuse(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
         return answer
+
+    async def _rewrite(self, request: web.Request, source: str) -> web.Response:
+        """Copy when asked often enough, and only the version that is asked for."""
+        there = await self._ask("GET", source, {})
+        if there.status != 200:
+            return there
+        assert isinstance(there.body, bytes)
+        found = json.loads(there.body)
+        if request.query.get("ifSourceGenerationMatch", found["generation"]) != found["generation"]:
+            return _refuse(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
+        token = request.query.get("rewriteToken")
+        if token is not None and token not in self._rewriting:
+            return _refuse(400, "invalid", "The rewrite token is not valid.")
+        calls = self._rewriting.pop(token, 0) + 1 if token else 1
+        if calls >= self.calls_of_a_rewrite:
+            return await self._forward(request)
+        self._rewriting[following := uuid4().hex] = calls
+        done = int(found["size"]) * calls // self.calls_of_a_rewrite
+        body = {"kind": "storage#rewriteResponse", "done": False, "rewriteToken": following}
+        return web.json_response(body | {"totalBytesRewritten": str(done), "objectSize": found["size"]})
 
     def _is_signed(self, request: web.Request) -> bool:
         """Whether the URL has a V4 signature that is good now."""
