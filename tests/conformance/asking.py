@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, CopySource
 
 
 async def content_of(store: BlobStore, key: str, *, span: ByteRange | None = None, etag: str | None = None) -> bytes:
@@ -43,3 +43,8 @@ async def fill(store: BlobStore, keys: Iterable[str]) -> None:
             await store.write(key, b"" if key.endswith("/") else key.encode())
 
     await asyncio.gather(*map(write, keys))
+
+
+async def source_of(store: BlobStore, key: str) -> CopySource:
+    """Return a blob as it is now, to be copied."""
+    return CopySource(site=await store.site(), meta=await store.head(key), address=store.address(key))
