@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_neuro_buckets import get_provider_info
+
 NAME = "airflow_provider_neuro_buckets"
 HEAVY = {
     "aiobotocore",
@@ -27,11 +29,11 @@ HEAVY = {
 }
 PARSED = [
     f"{NAME}.operators.base",
-    f"{NAME}.operators.buckets",
-    f"{NAME}.operators.blobs",
-    f"{NAME}.operators.transfers",
-    f"{NAME}.operators.credentials",
-    f"{NAME}.sensors.blobs",
+    *(
+        module
+        for integration in get_provider_info()["operators"] + get_provider_info()["sensors"]
+        for module in integration["python-modules"]
+    ),
 ]
 """What DAG files import."""
 
