@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, CopySource
 
@@ -34,15 +34,21 @@ def keys_of(blobs: Iterable[BlobMeta]) -> list[str]:
     return [blob.key for blob in blobs]
 
 
-async def fill(store: BlobStore, keys: Iterable[str]) -> None:
-    """Write a blob at each key, two dozen at a time; its content is its key."""
+async def fill(store: BlobStore, keys: Collection[str]) -> None:
+    """Write a blob at each key, two dozen at a time; its content is its key.
+
+    A blob that shares its name with a folder comes last: SeaweedFS, which keeps keys as paths, loses such a folder
+    where both are written at the same moment.
+    """
     slots = asyncio.Semaphore(24)
 
     async def write(key: str) -> None:
         async with slots:
             await store.write(key, b"" if key.endswith("/") else key.encode())
 
-    await asyncio.gather(*map(write, keys))
+    twins = [key for key in keys if any(other.startswith(key + "/") for other in keys)] if len(keys) < 100 else []
+    await asyncio.gather(*(write(key) for key in keys if key not in twins))
+    await asyncio.gather(*map(write, twins))
 
 
 async def source_of(store: BlobStore, key: str) -> CopySource:

@@ -7,78 +7,8 @@ from yarl import URL
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError
 from airflow_provider_neuro_buckets.buckets.stores.base import Capability
 from conformance.asking import blobs_under, content_of, keys_of, level_of
+from conformance.hostile import HOSTILE, REWRITTEN, try_each
 from conformance.rigs.base import Rig
-
-#: Keys that file systems, URLs, XML or shells would like to mean something else.
-HOSTILE = [
-    "with space",
-    " space first",
-    "space last ",
-    "two  spaces",
-    "caf\u00e9",
-    "cafe\u0301",
-    "\u65e5\u672c\u8a9e/\u540d\u524d",
-    "\U0001f600/\U0001f680",
-    "\u202eright to left",
-    "\ufeffbyte order mark",
-    "no\u00a0break",
-    "line\u2028separator",
-    "a+b",
-    "100%",
-    "%",
-    "%20",
-    "%2F",
-    "a%2Fb/c",
-    "%E0%A4%A",
-    "#fragment",
-    "question?x=1",
-    "a&b=c",
-    "[brackets]",
-    "{braces}",
-    "(parentheses)",
-    "it's",
-    'say "hi"',
-    "`tick` $(x) !",
-    "<tag>&amp;",
-    "~tilde",
-    "star*",
-    "pipe|caret^",
-    "semi;colon:comma,at@",
-    "back\\slash",
-    "a//b",
-    "a///b",
-    "/leading",
-    "//two leading",
-    "trailing/",
-    "trailing//",
-    ".",
-    "..",
-    "a/.",
-    "a/..",
-    "a/./b",
-    "a/../b",
-    "../up",
-    "...",
-    ".hidden",
-    "dot at the end.",
-    "new\nline",
-    "carriage\rreturn",
-    "tab\tstop",
-    "\x01\x1f",
-    "\x7f",
-    "nul\x00",
-    "k" * 1024,
-    "/".join(["s" * 204] * 5),
-]
-IDS = [ascii(key)[1:25] for key in HOSTILE]
-
-
-@pytest.fixture
-def key(rig: Rig, request: pytest.FixtureRequest) -> str:
-    hostile = str(request.param)
-    if reason := rig.refuses(hostile):
-        pytest.skip(f"{rig.provider}: {reason}")
-    return hostile
 
 
 async def signed_content(rig: Rig, key: str) -> tuple[int, bytes]:
@@ -87,43 +17,41 @@ async def signed_content(rig: Rig, key: str) -> tuple[int, bytes]:
         return answer.status, await answer.read()
 
 
-@pytest.mark.parametrize("key", HOSTILE, ids=IDS, indirect=True)
+@pytest.mark.parametrize("kind", HOSTILE)
 async def test_a_hostile_key_is_written_found_read_listed_signed_and_deleted_under_exactly_its_name(
-    rig: Rig, key: str
+    rig: Rig, kind: str, subtests: pytest.Subtests
 ) -> None:
-    content = key.encode()
-    await rig.store.write(key, content)
-    assert await rig.names() == [key]
-    assert (await rig.store.head(key)).size == len(content)
-    assert await content_of(rig.store, key) == content
-    assert keys_of(await blobs_under(rig.store)) == [key]
-    assert keys_of(await blobs_under(rig.store, key)) == [key]
-    folder, slash, _ = key.rpartition("/")
-    assert await level_of(rig.store, folder + slash) == ([], [key])
-    if slash:
-        assert await level_of(rig.store, "") == ([key.partition("/")[0] + "/"], [])
-    if Capability.SIGN in rig.store.capabilities:
-        assert await signed_content(rig, key) == (200, content)
-    await rig.store.write("beside", b"")
-    assert await rig.store.delete([key, "beside"]) == {}
-    assert await rig.names() == []
-    await rig.store.write(key, content)
-    assert await rig.store.delete([key]) == {}
-    assert await rig.names() == []
+    async def check(key: str) -> None:
+        content = key.encode()
+        await rig.store.write(key, content)
+        assert await rig.names() == [key]
+        assert (await rig.store.head(key)).size == len(content)
+        assert await content_of(rig.store, key) == content
+        assert keys_of(await blobs_under(rig.store)) == [key]
+        assert keys_of(await blobs_under(rig.store, key)) == [key]
+        assert await level_of(rig.store, key) == ([], [key])
+        top, slash, _ = key.partition("/")
+        if slash:  # SeaweedFS shows for a while the folders of keys that are gone
+            assert top + "/" in (await level_of(rig.store, ""))[0]
+        if Capability.SIGN in rig.store.capabilities:
+            assert await signed_content(rig, key) == (200, content)
+        await rig.store.write("beside", b"")
+        assert await rig.store.delete([key, "beside"]) == {}
+        assert await rig.names() == []
+        await rig.store.write(key, content)
+        assert await rig.store.delete([key]) == {}
+        assert await rig.names() == []
+
+    await try_each(rig, kind, subtests, check)
 
 
-@pytest.mark.parametrize(
-    "key", ["a b+c%20%2F", "caf\u00e9/\U0001f600", "#?&=[]{}'\"<>~*", "a//b", "back\\slash", "trailing/"], indirect=True
-)
+@pytest.mark.parametrize("key", ["a b+c%20%2F", "caf\u00e9/\U0001f600", "#?&=[]{}'\"<>~*"])
 async def test_a_hostile_key_may_be_uploaded_in_parts(rig: Rig, key: str) -> None:
     async with rig.store.multipart(key) as upload:
         await upload.put_part(1, b"part")
         await upload.complete()
     assert await rig.get(key) == b"part"
     assert await rig.names() == [key]
-
-
-REWRITTEN = ["a//b", "/a/b", "a\\b", "a/./b", "a/x/../b", "a/b/", "a/b/."]
 
 
 @pytest.mark.parametrize("key", REWRITTEN)
