@@ -43,7 +43,7 @@ def test_a_key_that_can_be_a_local_path_is_one_unchanged(key: str, names: tuple[
         ("a" * 256, "longer than 255"),
         ("é" * 128, "longer than 255"),
         ("a/\ud800", "no Unicode"),
-        (temporary_name("x"), "temporary file"),
+        pytest.param(temporary_name("x"), "temporary file", id="a temporary name"),
     ],
 )
 def test_a_key_that_cannot_be_a_local_path_says_why(key: str, why: str) -> None:
