@@ -94,6 +94,18 @@ async def test_a_large_one_is_not_starved_by_small_ones() -> None:
     assert order == ["large", "small"]
 
 
+async def test_when_a_large_one_gives_up_waiting_the_small_ones_behind_it_need_not_wait_any_longer() -> None:
+    window = Window(max_concurrency=4, max_buffer_bytes=10)
+    async with window.slot(5):
+        large = asyncio.create_task(Watch(window).hold(10, rounds=0))
+        await let_all_run()
+        small = asyncio.create_task(Watch(window).hold(1, rounds=0))
+        await let_all_run()
+        assert not small.done()
+        large.cancel()
+        await asyncio.wait_for(small, 5)
+
+
 async def test_a_waiter_cancelled_in_the_moment_of_its_turn_gives_it_on() -> None:
     window = Window(max_concurrency=1, max_buffer_bytes=1)
     watch = Watch(window)
