@@ -148,7 +148,7 @@ class TransferReport:
     """What a transfer did.
 
     :ivar files: files moved.
-    :ivar bytes: their bytes.
+    :ivar bytes: bytes that had to be moved for them: of a file that was gone on with, only the rest.
     :ivar unchanged: files that were up to date already.
     :ivar skipped: paths or addresses left alone, with the reason.
     :ivar failed: paths or addresses that failed, with the reason.
