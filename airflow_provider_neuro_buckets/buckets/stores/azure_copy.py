@@ -53,7 +53,8 @@ async def copy_headers(source: CopySource) -> dict[str, str]:
         url = access.url(path)
     else:
         url = await asyncio.to_thread(access.read_url, path, source.meta.key, expires_in_seconds=_LIFE_SECONDS)
-    headers = {"x-ms-copy-source": url, "Content-Length": "0"}
+    # The content type says nothing here; but it is signed, and sent in any case.
+    headers = {"x-ms-copy-source": url, "Content-Length": "0", "Content-Type": "application/octet-stream"}
     if source.meta.etag is not None:
         headers["x-ms-source-if-match"] = f'"{source.meta.etag}"'
     return headers

@@ -44,6 +44,7 @@ class Request:
     :ivar what: the attempt and its address, for errors: ``cannot read blob:bkt/key``.
     :ivar path: below the bucket, percent-encoded as it goes on the wire, without a leading ``/``; empty for the bucket.
     :ivar query: percent-encoded, without ``?``.
+    :ivar headers: they do not show in a `repr`: one may hold the URL of a source, and that a SAS.
     :ivar body: bytes, or several that follow each other.
     """
 
@@ -51,7 +52,7 @@ class Request:
     method: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Bytes | tuple[Bytes, ...] | None = None
 
 

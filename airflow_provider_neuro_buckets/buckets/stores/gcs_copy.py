@@ -37,7 +37,13 @@ async def rewrite(lane: DirectLane, key: str, source: CopySource, what: str, *, 
     query = f"fields={quoted(_FIELDS)}"
     if source.meta.etag is not None:
         query += f"&ifSourceGenerationMatch={quoted(source.meta.etag)}"
-    first = Request(what=what, method="POST", path=f"{src}/rewriteTo/b/{BUCKET}/o/{quoted(key)}", query=query)
+    first = Request(
+        what=what,
+        method="POST",
+        path=f"{src}/rewriteTo/b/{BUCKET}/o/{quoted(key)}",
+        query=query,
+        headers={"Content-Type": "application/json", "Content-Length": "0"},
+    )
     request, done, fruitless = first, 0, 0
     while True:
         async with slot():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,9 +18,9 @@ from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.removal import remove_path
 from airflow_provider_neuro_buckets.buckets.session import open_session
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, CopySource, may_copy_inside
 from airflow_provider_neuro_buckets.buckets.stores.registry import open_store
-from conformance.asking import blobs_under, content_of, keys_of
+from conformance.asking import blobs_under, content_of, keys_of, source_of
 from conformance.rigs.base import IMPATIENT, opened
 from conformance.rigs.seaweedfs import LocalServer, SeaweedRig
 
@@ -46,11 +47,17 @@ async def upload(store: BlobStore) -> None:
         await parts.complete()
 
 
+async def copy(store: BlobStore) -> None:
+    meta = BlobMeta(key="there", size=7, etag=hashlib.md5(b"content").hexdigest())
+    await store.copy_from("made", CopySource(site=await store.site(), meta=meta, address=store.address("there")))
+
+
 VERBS: dict[str, Callable[[BlobStore], Awaitable[object]]] = {
     "head": lambda store: store.head("there"),
     "read": lambda store: content_of(store, "there"),
     "write": lambda store: store.write("made", b"content"),
     "multipart": upload,
+    "copy": copy,
     "pages": blobs_under,
     "delete": lambda store: store.delete(["there"]),
     "delete many": lambda store: store.delete(["there", "made"]),
@@ -116,6 +123,8 @@ async def test_who_may_only_read_changes_nothing_and_is_told_so(
             await store.write("there", b"other")
         with pytest.raises(PermissionDenied):
             await upload(store)
+        with pytest.raises(PermissionDenied):
+            await copy(store)
         assert {key: type(error) for key, error in (await store.delete(["there"])).items()} == {
             "there": PermissionDenied
         }
@@ -146,3 +155,15 @@ async def test_credentials_of_one_bucket_open_no_other(seaweedfs: LocalServer, s
                 await content_of(store, "there")
             with pytest.raises(PermissionDenied):
                 await blobs_under(store)
+
+
+async def test_credentials_of_one_bucket_copy_nothing_out_of_another(
+    seaweedfs: LocalServer, seaweed_rig: SeaweedRig
+) -> None:
+    async with seaweedfs.rig() as other:
+        await other.put("there", b"secret")
+        source = await source_of(other.store, "there")
+        assert not may_copy_inside(source.site, await seaweed_rig.store.site())
+        with pytest.raises(PermissionDenied):
+            await seaweed_rig.store.copy_from("copy", source)
+        assert await seaweed_rig.names() == []
