@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_neuro_buckets.buckets.transfer.placing import LONGEST_NAME, Held, LocalTree, local_names
+from airflow_provider_neuro_buckets.buckets.transfer.temporary import temporary_name
 
 
 @pytest.mark.parametrize(
