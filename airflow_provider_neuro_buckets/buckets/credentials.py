@@ -11,6 +11,7 @@ from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 
 EARLIEST_RENEWAL = timedelta(minutes=5)
 PAUSE_BETWEEN_RENEWALS = timedelta(seconds=30)
+CLOCKS_DISAGREE = timedelta(minutes=1)
 _EXPIRY_KEYS = ("expiration", "expiry", "expire_time")
 
 
@@ -94,8 +95,8 @@ class CredentialSource:
     async def _replace(self) -> BucketCredentials:
         fresh = await self._fetch()
         ends, now = expires_at(fresh), self._now()
-        # Credentials that seem to have ended already tell of two clocks: then only a rejection counts.
-        self._ends = ends if ends is not None and ends > now else None
+        # Credentials that ended long before they arrived tell of two clocks: then only a rejection counts.
+        self._ends = None if ends is None or now - ends > CLOCKS_DISAGREE else ends
         self._renew_from = self._ends and self._ends - min(EARLIEST_RENEWAL, (self._ends - now) / 4)
         self._current = fresh
         return fresh
