@@ -1,4 +1,4 @@
-"""The four transfers with what a test does not care about filled in."""
+"""The six transfers with what a test does not care about filled in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
 from airflow_provider_neuro_buckets.buckets.progress import AbstractFileProgress, AbstractRecursiveFileProgress
 from airflow_provider_neuro_buckets.buckets.transfer import engine
-from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing, Remote, Symlinks, Window
+from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing, Refusals, Remote, Symlinks, Window
 from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep
 
 MIB = 1024 * 1024
@@ -67,3 +67,39 @@ async def download_one(
 ) -> TransferReport:
     """Download a blob."""
     return await engine.download_file(src, dst, existing=existing, window=window(), progress=progress)
+
+
+async def copy(
+    src: Remote,
+    dst: Remote,
+    *,
+    existing: Existing = Existing.REPLACE,
+    through: Window | None = None,
+    refusals: Refusals | None = None,
+    progress: AbstractRecursiveFileProgress | None = None,
+    keep: Keep | None = None,
+) -> TransferReport:
+    """Copy a folder."""
+    return await engine.copy_dir(
+        src,
+        dst,
+        existing=existing,
+        filter=keep,
+        window=through or window(),
+        refusals=refusals or Refusals(),
+        progress=progress,
+    )
+
+
+async def copy_one(
+    src: Remote,
+    dst: Remote,
+    *,
+    existing: Existing = Existing.REPLACE,
+    refusals: Refusals | None = None,
+    progress: AbstractFileProgress | None = None,
+) -> TransferReport:
+    """Copy a blob."""
+    return await engine.copy_blob(
+        src, dst, existing=existing, window=window(), refusals=refusals or Refusals(), progress=progress
+    )
