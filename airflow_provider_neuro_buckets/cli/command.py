@@ -95,5 +95,5 @@ def _as_options(remedy: str) -> str:
     """Write Python's parameters as the options they are here: ``update=True`` is ``--update``."""
     remedy = re.sub(r"\b(force|recursive|update)=True", r"--\1", remedy)
     remedy = re.sub(r"\bsymlinks=\"(\w+)\"", r"--symlinks \1", remedy)
-    remedy = re.sub(r"^\w+ it with (up|down)load_dir$", "Add --recursive to copy what is inside it", remedy)
+    remedy = re.sub(r"^\w+ it with (upload|download|copy)_dir$", "Add --recursive to copy what is inside it", remedy)
     return remedy.replace("neuro_buckets_conn_id", "--conn-id")

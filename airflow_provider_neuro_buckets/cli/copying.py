@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,20 +26,19 @@ _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):")
 
 @command
 def cp(arguments: Namespace) -> None:
-    """Copy a file, or with ``--recursive`` what is inside a folder, from or to a bucket.
+    """Copy a file, or with ``--recursive`` what is inside a folder, to or from a bucket, or from one to another.
 
     A file keeps its name when the destination is a folder that exists, or ends with ``/``. A folder's content goes to
     below the destination whether that exists or not, so that a copy can be repeated.
     """
     from_bucket, to_bucket = _is_remote(arguments.src), _is_remote(arguments.dst)
-    if from_bucket and to_bucket:
-        raise BadUsage("Copying from bucket to bucket is not there yet. Copy to a local folder, and from there.")
     if not from_bucket and not to_bucket:
         raise BadUsage("Both are local paths. Write one of them as a blob: address.")
     if to_bucket and arguments.continue_:
-        raise BadUsage("--continue is for downloads. An upload begins each file anew; --update skips what is there.")
+        raise BadUsage("--continue is for downloads. Other copies begin each file anew; --update skips what is there.")
+    move = _copy if from_bucket and to_bucket else _download if from_bucket else _upload
     with open_hook(arguments) as hook, _progress(arguments) as progress:
-        dst, report = (_download if from_bucket else _upload)(hook, arguments, progress)
+        dst, report = move(hook, arguments, progress)
     for name, reason in report.skipped.items():
         note(f"Skipped {name}: {reason}")
     tell(_summary(report, dst), _row(report, arguments.src, dst), output=arguments.output)
@@ -69,9 +68,13 @@ def _upload(
         if not arguments.recursive:
             raise IsADirectory(f"{src} is a folder", remedy="Add --recursive to copy what is inside it")
         return dst, hook.upload_dir(src, dst, update=arguments.update, symlinks=arguments.symlinks, progress=progress)
-    if dst.endswith("/") or hook.blob_is_dir(dst):
-        dst = f"{dst.removesuffix('/')}/{_key_name(src)}"
+    dst = _blob_in(hook, dst, lambda: _key_name(src))
     return dst, hook.upload_file(src, dst, update=arguments.update, progress=progress)
+
+
+def _blob_in(hook: NeuroBucketsHook, dst: str, name: Callable[[], str]) -> str:
+    """Return the address of a blob: `dst`, or where that is a folder, the one of this name in it."""
+    return f"{dst.removesuffix('/')}/{name()}" if dst.endswith("/") or hook.blob_is_dir(dst) else dst
 
 
 def _key_name(src: Path) -> str:
@@ -88,16 +91,36 @@ def _download(
     choices = {"update": arguments.update, "continue_": arguments.continue_, "progress": progress}
     if arguments.recursive and hook.blob_is_dir(src):
         return str(dst), hook.download_dir(src, dst, **choices)
-    if src.endswith("/"):
-        raise IsADirectory(f"{src} is a folder", remedy="Add --recursive to copy what is inside it")
+    _check_no_folder(src)
     if arguments.dst.endswith("/") or dst.is_dir():
         dst /= _file_name(src)
     return str(dst), hook.download_file(src, dst, **choices)
 
 
+def _copy(
+    hook: NeuroBucketsHook, arguments: Namespace, progress: AbstractRecursiveFileProgress | None
+) -> tuple[str, TransferReport]:
+    src, dst = arguments.src, arguments.dst
+    choices = {"update": arguments.update, "progress": progress}
+    if arguments.recursive and hook.blob_is_dir(src):
+        return dst, hook.copy_dir(src, dst, **choices)
+    _check_no_folder(src)
+    dst = _blob_in(hook, dst, lambda: quote_key(_last_name(src)))
+    return dst, hook.copy_blob(src, dst, **choices)
+
+
+def _check_no_folder(src: str) -> None:
+    if not _last_name(src):
+        raise IsADirectory(f"{src} is a folder", remedy="Add --recursive to copy what is inside it")
+
+
+def _last_name(src: str) -> str:
+    return parse_blob_uri(src)[0].key.rpartition("/")[2]
+
+
 def _file_name(src: str) -> str:
     """Return the last name of a key, if it can be the name of a local file."""
-    name = parse_blob_uri(src)[0].key.rpartition("/")[2]
+    name = _last_name(src)
     names = local_names(name)
     if isinstance(names, str):
         raise BadUsage(f"{src} cannot keep its name here: {names}. Write the whole path.")
@@ -112,7 +135,8 @@ def _progress(arguments: Namespace) -> Iterator[AbstractRecursiveFileProgress | 
         return
     from airflow_provider_neuro_buckets.cli.bar import Bar  # noqa: PLC0415 - loads only for a terminal
 
-    with Bar("Downloading" if _is_remote(arguments.src) else "Uploading") as bar:
+    verbs = {(True, False): "Downloading", (False, True): "Uploading"}
+    with Bar(verbs.get((_is_remote(arguments.src), _is_remote(arguments.dst)), "Copying")) as bar:
         yield bar
 
 

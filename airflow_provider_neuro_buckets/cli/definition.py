@@ -150,7 +150,7 @@ def _blob_commands() -> list[CLICommand]:
         _command(
             "cp",
             "copying.cp",
-            text="Copy files and folders between this machine and a bucket",
+            text="Copy files and folders between this machine and a bucket, or from bucket to bucket",
             arguments=(ARG_SRC, ARG_DST, ARG_COPY_RECURSIVE, ARG_UPDATE, ARG_CONTINUE, ARG_SYMLINKS),
         ),
         _command(

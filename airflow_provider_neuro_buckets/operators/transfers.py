@@ -1,4 +1,4 @@
-"""Operators that move files between the worker and a bucket."""
+"""Operators that move files between the worker and a bucket, and blobs between buckets."""
 
 from __future__ import annotations
 
@@ -100,6 +100,40 @@ class BucketDownloadDirOperator(BucketsOperator):
                 progress=LogProgress(self.log, f"Downloading from {self.src}"),
             )
         return summary(self, report, self.src)
+
+
+class BucketCopyDirOperator(BucketsOperator):
+    """Copy what lies below an address to below another, in any bucket of any provider.
+
+    The storage copies by itself where both buckets are of one service and the credentials allow it; else the blobs pass
+    through the worker, in bounded memory and never on its disk. Keys stay exactly what they are behind the addresses.
+    Progress goes to the task's log every few seconds. Blobs that fail do not stop the others; then the task fails and
+    lists them, and a retry with `update` finishes the rest.
+
+    XCom: ``{"uri", "files", "bytes", "seconds", "bytes_per_second", "unchanged", "skipped"}``, numbers but for `uri`.
+
+    :param src: the address, such as ``blob:bucket/folder/``.
+    :param dst: the address to copy to; it must not lie in `src`.
+    :param update: only blobs whose copy is missing, has another size or content, or is older.
+    """
+
+    template_fields: Sequence[str] = (*BucketsOperator.template_fields, "src", "dst")
+
+    def __init__(self, *, src: str, dst: str, update: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.src = src
+        self.dst = dst
+        self.update = update
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Copy the folder."""
+        from airflow_provider_neuro_buckets.hooks.progress import LogProgress  # noqa: PLC0415 - loads when the task runs
+
+        with self.buckets() as hook:
+            report = hook.copy_dir(
+                self.src, self.dst, update=self.update, progress=LogProgress(self.log, f"Copying to {self.dst}")
+            )
+        return summary(self, report, self.dst)
 
 
 def summary(operator: BucketsOperator, report: TransferReport, uri: str) -> dict[str, Any]:

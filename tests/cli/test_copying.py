@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,60 @@ def test_continue_goes_on_with_the_beginning_of_a_blob(
     assert (tmp_path / "blob").read_bytes() == content
 
 
+@pytest.fixture
+def other(platform: Platform) -> Iterator[str]:
+    """The name of a second bucket."""
+    with platform.fresh_bucket() as name:
+        yield name
+
+
+def test_a_folder_goes_from_bucket_to_bucket_and_only_what_is_new_a_second_time(
+    cli: Cli, platform: Platform, bucket: str, other: str, folder: Path, tmp_path: Path
+) -> None:
+    files = len(contents(folder))
+    cli("cp", "-r", str(folder), f"blob:{bucket}/data")
+    [row] = cli("cp", "-r", f"blob:{bucket}/data", f"blob:{other}/some place", "-o", "json").rows
+    assert (row["files"], row["unchanged"], row["dst"]) == (files, 0, f"blob:{other}/some place")
+    platform.put(bucket, **{"data/new": b"new"})
+    [row] = cli("cp", "-r", "--update", f"blob:{bucket}/data/", f"blob:{other}/some place/", "-o", "json").rows
+    assert (row["files"], row["unchanged"]) == (1, files)
+    cli("cp", "-r", f"blob:{other}/some place", f"{tmp_path}/back")
+    assert contents(tmp_path / "back") == {**contents(folder), "new": b"new"}
+
+
+def test_a_blob_keeps_its_name_in_a_folder_of_another_bucket(
+    cli: Cli, platform: Platform, bucket: str, other: str
+) -> None:
+    platform.put(bucket, **{"d/two words+%": b"x"})
+    platform.put(other, **{"there/already": b""})
+    for dst in ("", "/", "/new/", "/there", "/other%20name"):
+        assert cli("cp", f"blob:{bucket}/d/{quote_key('two words+%')}", f"blob:{other}{dst}").status == 0
+    assert platform.keys(other) == [
+        "new/two words+%",
+        "other name",
+        "there/already",
+        "there/two words+%",
+        "two words+%",
+    ]
+
+
+def test_a_blob_that_is_a_folder_or_the_destination_itself_is_one_sentence(
+    cli: Cli, platform: Platform, bucket: str, other: str
+) -> None:
+    platform.put(bucket, **{"data/blob": b"x"})
+    for src in (f"blob:{bucket}/data", f"blob:{bucket}/data/", f"blob:{bucket}"):
+        for dst in (f"blob:{other}/x", f"blob:{other}"):
+            ran = cli("cp", src, dst)
+            assert (ran.status, ran.err.count("\n")) == (1, 1), (src, dst)
+            assert ran.err.endswith(" is a folder. Add --recursive to copy what is inside it.\n")
+    for arguments in (["-r", f"blob:{bucket}", f"blob:{bucket}/data"], [f"blob:{bucket}/data/blob"] * 2):
+        ran = cli("cp", *arguments)
+        assert (ran.status, ran.err.count("\n")) == (2, 1)
+        assert "itself" in ran.err
+    assert platform.keys(other) == []
+    assert platform.keys(bucket) == ["data/blob"]
+
+
 def test_a_folder_is_copied_only_when_told(cli: Cli, platform: Platform, bucket: str, folder: Path) -> None:
     up = cli("cp", str(folder), f"blob:{bucket}")
     assert (up.status, up.err) == (1, f"{folder} is a folder. Add --recursive to copy what is inside it.\n")
@@ -200,7 +255,9 @@ def test_a_name_that_is_not_utf8_cannot_be_a_key(cli: Cli, platform: Platform, b
     assert platform.keys(bucket) == ["cafe"]
 
 
-@pytest.mark.parametrize("arguments", [["a", "b"], ["blob:b/a", "blob:b/b"], ["--continue", "a", "blob:b/a"]])
+@pytest.mark.parametrize(
+    "arguments", [["a", "b"], ["--continue", "blob:b/a", "blob:b/b"], ["--continue", "a", "blob:b/a"]]
+)
 def test_a_copy_that_makes_no_sense_is_bad_usage(cli: Cli, arguments: list[str]) -> None:
     ran = cli("cp", *arguments)
     assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)

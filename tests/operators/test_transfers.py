@@ -10,7 +10,11 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_neuro_buckets.buckets.errors import NotADirectory, TransferError
-from airflow_provider_neuro_buckets.operators.transfers import BucketDownloadDirOperator, BucketUploadDirOperator
+from airflow_provider_neuro_buckets.operators.transfers import (
+    BucketCopyDirOperator,
+    BucketDownloadDirOperator,
+    BucketUploadDirOperator,
+)
 from platform_rig import Platform
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -53,6 +57,32 @@ def test_a_folder_goes_up_and_comes_down_as_it_was(platform: Platform, bucket: s
     assert {name: up[name] for name in NUMBERS} == NUMBERS
     assert {name: down[name] for name in NUMBERS} == NUMBERS
     assert up["uri"] == down["uri"] == f"blob:{bucket}/data"
+
+
+def test_a_folder_is_copied_from_bucket_to_bucket_and_only_what_is_new_a_second_time(
+    platform: Platform, bucket: str, folder: Path
+) -> None:
+    BucketUploadDirOperator(task_id="t", src=str(folder), dst=f"blob:{bucket}/data").execute({})
+    with platform.fresh_bucket() as other:
+        copy = BucketCopyDirOperator(task_id="t", src=f"blob:{bucket}/data", dst=f"blob:{other}/copy/", update=True)
+        first = copy.execute({})
+        assert platform.keys(other) == sorted(f"copy/{name}" for name in FILES)
+        assert {name: first[name] for name in NUMBERS} == NUMBERS
+        assert first["uri"] == f"blob:{other}/copy/"
+        platform.put(bucket, **{"data/new": b"new"})
+        second = copy.execute({})
+        assert (second["files"], second["unchanged"]) == (1, len(FILES))
+        assert json.loads(json.dumps(second)) == second
+        back = folder.parent / "back"
+        BucketDownloadDirOperator(task_id="t", src=f"blob:{other}/copy", dst=str(back)).execute({})
+    assert content_of(back) == {**FILES, "new": b"new"}
+
+
+def test_a_folder_that_is_copied_into_itself_fails_the_task_at_once(platform: Platform, bucket: str) -> None:
+    platform.put(bucket, **{"data/blob": b"x"})
+    with pytest.raises(AirflowFailException, match="into itself"):
+        BucketCopyDirOperator(task_id="t", src=f"blob:{bucket}/data", dst=f"blob:{bucket}/data/copy").execute({})
+    assert platform.keys(bucket) == ["data/blob"]
 
 
 def test_the_result_is_small_and_json_whatever_was_moved(bucket: str, folder: Path) -> None:
