@@ -77,7 +77,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Any:
     """Run a DAG by its id, with its params."""
     dags = {
         dag.dag_id: dag
-        for path in (CASES, EXAMPLES / "neuro_buckets_main_job.py")
+        for path in (CASES, EXAMPLES / "neuro_buckets_main_job.py", EXAMPLES / "neuro_buckets_publish.py")
         for dag in DagBag(path, bundle_name="any").dags.values()
     }
 
@@ -123,6 +123,17 @@ def test_the_main_job_moves_a_folder_of_hostile_names_and_leaves_nothing(
     assert done.results["compare"] == {"files": len(FILES), "bytes": sum(map(len, FILES.values()))}
     assert platform.buckets() == before
     assert platform.running.token not in done.said
+
+
+def test_results_are_published_from_one_bucket_to_another(run: Any, platform: Platform) -> None:
+    before = platform.buckets()
+    done = run("neuro_buckets_publish", staging="publish-a", releases="publish-b", version="v2")
+    assert done.state == "success", done.said
+    assert done.results["publish"]["files"] == done.results["make_results"] + 1
+    assert done.results["publish"]["uri"] == "blob:publish-b/v2/"
+    published = {name: done.results["publish"][name] for name in ("files", "bytes")}
+    assert done.results["read_release"] == published
+    assert platform.buckets() == before
 
 
 # Bad input
