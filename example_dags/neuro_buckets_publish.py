@@ -1,8 +1,8 @@
 """Publishing: results are made in a staging bucket, and copied to the bucket that others read once they are complete.
 
 The storage copies by itself where it can, with no byte through the worker; the two buckets may as well be of different
-providers. Each blob appears whole, and after a failure a retry goes on where the copy stopped; but the folder fills while
-it is copied, so its address is handed on when the task is done.
+providers. Each blob appears whole, and after a failure a retry goes on where the copy stopped. But the folder fills
+while it is copied, so its address is handed on when the task is done.
 """
 
 from __future__ import annotations
