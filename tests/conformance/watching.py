@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, Bytes, MultipartUpload, Page
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, Bytes, MultipartUpload, Page, Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,13 @@ class WatchedStore:
         self.site = store.site
         self.copy_from = store.copy_from
         self.copy_part = store.copy_part
+        self.first_part = store.first_part
 
     async def head(self, key: str) -> BlobMeta:
         self.verbs.append("head")
         return await self._store.head(key)
 
-    async def write(self, key: str, body: Bytes) -> BlobMeta:
+    async def write(self, key: str, body: Bytes) -> Stored:
         self.verbs.append("write")
         return await self._store.write(key, body)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 
 import aiohttp
 
@@ -45,6 +46,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     PartLimits,
     Site,
     Slot,
+    Stored,
     Told,
     check_signed_life,
     nobody,
@@ -66,13 +68,19 @@ class AzureStore:
 
     What Azure does not allow to promise: parts that were sent lie beside the key without belonging to an upload, so
     whoever else writes the key in the meantime sweeps them away, and `complete` then raises `Conflict`. Parts that are
-    never completed are removed by Azure after a week. A blob made of parts has no MD5, because they come in any order.
+    never completed are removed by Azure after a week. A blob made of parts has the MD5 that `complete` was told.
     """
 
     limits = PartLimits(smallest=1, largest=4000 * 1024**2, most=50_000)
     copy_part = azure_copy.AT_ONCE
     capabilities = frozenset(
-        {Capability.CONTENT_MD5, Capability.COPY, Capability.CREATED_AT, Capability.EMPTY_SEGMENTS}
+        {
+            Capability.CONTENT_MD5,
+            Capability.COPY,
+            Capability.CREATED_AT,
+            Capability.EMPTY_SEGMENTS,
+            Capability.KEEPS_MD5,
+        }
     )
 
     def __init__(
@@ -101,6 +109,10 @@ class AzureStore:
         response, _ = await self._lane.fetch(request, largest=0)
         return meta_of_headers(key, response.headers, content_length(response, request.what))
 
+    async def first_part(self, meta: BlobMeta) -> int | None:  # noqa: ARG002 - BlobStore's signature
+        """Return `None`: the ETags of Azure are made of nothing."""
+        return None
+
     @asynccontextmanager
     async def read(
         self, key: str, *, span: ByteRange | None = None, etag: str | None = None
@@ -122,18 +134,21 @@ class AzureStore:
                 raise Conflict(f"{request.what}: the storage sends another version", remedy="Try again")
             yield StreamedBody(meta, response, expected, request.what)
 
-    async def write(self, key: str, body: Bytes) -> BlobMeta:
+    async def write(self, key: str, body: Bytes) -> Stored:
         """Create or replace `key`; Azure checks the MD5 that goes along and keeps it for whoever reads."""
         what = f"cannot write {self.address(key)}"
         request = Request(what=what, method="PUT", path=self._new(key), headers={"x-ms-blob-type": "BlockBlob"})
-        headers, digest = await put_checked(self._lane, request, body)
-        meta = meta_of_headers(key, headers, size_of(body))
-        return BlobMeta(key=key, size=meta.size, etag=meta.etag, modified_at=meta.modified_at, md5=digest.hex())
+        receipt = await put_checked(self._lane, request, body)
+        meta = meta_of_headers(key, receipt.headers, size_of(body))
+        return Stored.of(replace(meta, md5=receipt.digest.hex()), receipt.proof)
 
     @asynccontextmanager
     async def multipart(self, key: str) -> AsyncIterator[AzureUpload]:
         """Begin an upload in parts, which takes no request. Left without `complete`, the key holds what it held."""
-        yield AzureUpload(self._lane, key, self._new(key), f"cannot write {self.address(key)}")
+        yield self._upload(key, f"cannot write {self.address(key)}")
+
+    def _upload(self, key: str, what: str) -> AzureUpload:
+        return AzureUpload(self._lane, key, self._new(key), what, head=lambda: self.head(key))
 
     def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         """List keys, up to 5,000 a page; the next page is on its way while one is handed over."""
@@ -243,9 +258,10 @@ class AzureStore:
         self, key: str, source: CopySource, *, slot: Slot = nullcontext, copied: Told = nobody
     ) -> BlobMeta:
         """Create or replace `key` with a blob of the same service; Azure copies only the version that `source` says."""
-        path, what = self._new(key), f"cannot copy {source.address} to {self.address(key)}"
+        self._new(key)
+        what = f"cannot copy {source.address} to {self.address(key)}"
         if source.meta.size > self.copy_part:
-            upload = AzureUpload(self._lane, key, path, what)
+            upload = self._upload(key, what)
             parts = cut(source.meta.size, part=self.copy_part, most=self.limits.most)
             await copy_parts(
                 parts, lambda number, part: upload.copy_part(number, part, source), slot=slot, copied=copied
@@ -259,7 +275,8 @@ class AzureStore:
             if made is not None:
                 return made
         async with slot():
-            return await self.head(key)
+            # The MD5 that it has was copied along with it, or told above, and compared with nothing.
+            return replace(await self.head(key), md5=None)
 
     async def sign(self, key: str, *, expires_in_seconds: int) -> str:
         """Return a URL with which anybody can GET the blob for a while; needs the account key.

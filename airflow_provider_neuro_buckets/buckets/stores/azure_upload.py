@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from airflow_provider_neuro_buckets.buckets.errors import IntegrityError
+from airflow_provider_neuro_buckets.buckets.errors import IntegrityError, PermissionDenied, ResourceNotFound
 from airflow_provider_neuro_buckets.buckets.stores.azure_copy import ask, copy_headers
 from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
     block_id,
@@ -17,14 +18,27 @@ from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
     md5_of_header,
     meta_of_headers,
 )
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource, Proof, Stored
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 
 SMALL_ANSWER = 1024 * 1024
 
 
-async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> tuple[Mapping[str, str], bytes]:
-    """PUT a body with its MD5; return the headers of the answer, and the MD5.
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What Azure says of a body that it was sent, and the MD5 that was sent along."""
+
+    headers: Mapping[str, str]
+    digest: bytes
+
+    @property
+    def proof(self) -> Proof:
+        """Whether the answer shows the MD5."""
+        return Proof.CHECKSUM if md5_of_header(self.headers.get("Content-MD5")) == self.digest.hex() else Proof.SIZE
+
+
+async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> Receipt:
+    """PUT a body with its MD5.
 
     :param request: the PUT, without the body.
     :raises IntegrityError: Azure has received other bytes.
@@ -41,7 +55,7 @@ async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> tuple[
     response, _ = await lane.fetch(replace(request, headers=headers, body=body), largest=SMALL_ANSWER)
     if md5_of_header(response.headers.get("Content-MD5")) not in {None, digest.hex()}:
         raise IntegrityError(f"{request.what}: the storage holds other bytes than were sent", remedy="Write it again")
-    return response.headers, digest
+    return Receipt(response.headers, digest)
 
 
 class AzureUpload:
@@ -49,25 +63,31 @@ class AzureUpload:
 
     :param key: what it will be; `path` is the same, encoded.
     :param what: the attempt and its address, for errors.
+    :param head: looks at the key, to see what was made.
     """
 
-    def __init__(self, lane: DirectLane, key: str, path: str, what: str) -> None:
+    def __init__(
+        self, lane: DirectLane, key: str, path: str, what: str, *, head: Callable[[], Awaitable[BlobMeta]]
+    ) -> None:
         self._lane = lane
         self._key = key
         self._path = path
         self._what = what
         self._name = uuid4().hex[:16]
+        self._head = head
         self._sizes: dict[int, int] = {}
+        self._proofs: dict[int, Proof] = {}
 
     async def put_part(self, number: int, body: Bytes) -> None:
         """Send part `number`, from 1; Azure checks the MD5 that goes along."""
-        await put_checked(self._lane, self._part(number, {}), body)
+        self._proofs[number] = (await put_checked(self._lane, self._part(number, {}), body)).proof
         self._sizes[number] = size_of(body)
 
     async def copy_part(self, number: int, span: ByteRange, source: CopySource) -> None:
         """Let Azure make part `number` of a range of another blob."""
         request = self._part(number, {**await copy_headers(source), "x-ms-source-range": span.header})
         await ask(self._lane, request)
+        self._proofs[number] = Proof.SIZE
         self._sizes[number] = len(span)
 
     def _part(self, number: int, headers: Mapping[str, str]) -> Request:
@@ -79,18 +99,33 @@ class AzureUpload:
             headers=headers,
         )
 
-    async def complete(self, *, md5: str | None = None) -> BlobMeta:
-        """Make the blob of the parts.
+    async def complete(self, *, md5: str | None = None) -> Stored:
+        """Make the blob of the parts, each of which Azure has checked; then look at its size.
 
         :param md5: what is to be kept as the MD5 of the whole.
         :raises Conflict: somebody else wrote the key after the parts were sent, and Azure dropped them.
+        :raises IntegrityError: what was made has another size.
         """
+        size = sum(self._sizes.values())
         body = block_list([block_id(self._name, number) for number in sorted(self._sizes)])
         kept = {} if md5 is None else {"x-ms-blob-content-md5": md5_header(bytes.fromhex(md5))}
         request = Request(what=self._what, method="PUT", path=self._path, query="comp=blocklist", headers=kept)
-        headers, _ = await put_checked(self._lane, request, body)
-        meta = meta_of_headers(self._key, headers, sum(self._sizes.values()))
-        return BlobMeta(key=meta.key, size=meta.size, etag=meta.etag, modified_at=meta.modified_at)
+        receipt = await put_checked(self._lane, request, body)
+        made = meta_of_headers(self._key, receipt.headers, size)
+        await self._check_size(made)
+        proof = Proof.SIZE if Proof.SIZE in self._proofs.values() else receipt.proof
+        # Its own MD5 is that of the list.
+        return Stored.of(replace(made, md5=md5), proof)
+
+    async def _check_size(self, made: BlobMeta) -> None:
+        # Who may write need not be allowed to look; and another writer may have come already.
+        with suppress(ResourceNotFound, PermissionDenied):
+            found = await self._head()
+            if found.etag == made.etag and found.size != made.size:
+                raise IntegrityError(
+                    f"{self._what}: the storage holds {found.size} of the {made.size} bytes that were sent",
+                    remedy="Write it again",
+                )
 
 
 def size_of(body: Bytes) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -35,6 +35,8 @@ class Capability(StrEnum):
     CONTENT_MD5 = "content_md5"
     SIGN = "sign"
     COPY = "copy"
+    KEEPS_MD5 = "keeps_md5"
+    """It computes no MD5 of a blob made of parts, and keeps the one that it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,30 @@ class BlobMeta:
     modified_at: datetime | None = None
     created_at: datetime | None = None
     md5: str | None = None
+
+
+class Proof(StrEnum):
+    """What shows that the bytes at one end of a transfer are those at the other."""
+
+    CHECKSUM = "checksum"
+    """A checksum that the provider computed, or holds, was compared with the content, whole or in parts."""
+    SIZE = "size"
+    """Their number, of one version of the blob."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored(BlobMeta):
+    """What the provider says of a blob that was sent to it. What it stored differently raises `IntegrityError` instead.
+
+    :ivar proof: what its answers have shown.
+    """
+
+    proof: Proof
+
+    @classmethod
+    def of(cls, meta: BlobMeta, proof: Proof) -> Stored:
+        """Return what is known of a blob, with the proof."""
+        return cls(**{one.name: getattr(meta, one.name) for one in fields(meta)}, proof=proof)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +180,12 @@ class MultipartUpload(Protocol):
         """Send part `number`, counted from 1."""
         ...
 
-    async def complete(self) -> BlobMeta:
-        """Make the blob of all parts sent; atomic: before, the key holds what it held."""
+    async def complete(self, *, md5: str | None = None) -> Stored:
+        """Make the blob of all parts sent; atomic: before, the key holds what it held.
+
+        :param md5: hex MD5 of the whole; of use where `Capability.KEEPS_MD5` is.
+        :raises IntegrityError: the blob was made, of other bytes or of another number of them.
+        """
         ...
 
 
@@ -183,6 +213,15 @@ class BlobStore(Protocol):
         """
         ...
 
+    async def first_part(self, meta: BlobMeta) -> int | None:
+        """Return the bytes of the first of the parts of which a blob was made.
+
+        `None` where the provider does not tell, or the ETag is not that of S3: made of the MD5s of the parts.
+
+        :raises Conflict: the blob is another version now.
+        """
+        ...
+
     def read(
         self, key: str, *, span: ByteRange | None = None, etag: str | None = None
     ) -> AbstractAsyncContextManager[Body]:
@@ -193,7 +232,7 @@ class BlobStore(Protocol):
         """
         ...
 
-    async def write(self, key: str, body: Bytes) -> BlobMeta:
+    async def write(self, key: str, body: Bytes) -> Stored:
         """Create or replace `key` in one request; atomic, and the bytes stored are verified where the provider can."""
         ...
 

@@ -39,8 +39,10 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     CopySource,
     Page,
     PartLimits,
+    Proof,
     Site,
     Slot,
+    Stored,
     Told,
     check_signed_life,
     nobody,
@@ -141,6 +143,10 @@ class GcsStore:
         _, answer = await self._lane.fetch(request, largest=SMALL_ANSWER)
         return parse_blob(key, answer, what)
 
+    async def first_part(self, meta: BlobMeta) -> int | None:  # noqa: ARG002 - BlobStore's signature
+        """Return `None`: a generation is made of nothing."""
+        return None
+
     @asynccontextmanager
     async def read(
         self, key: str, *, span: ByteRange | None = None, etag: str | None = None
@@ -162,7 +168,7 @@ class GcsStore:
                 raise Conflict(f"{what}: the storage sends another version", remedy="Try again")
             yield StreamedBody(meta, response, expected, what)
 
-    async def write(self, key: str, body: Bytes) -> BlobMeta:
+    async def write(self, key: str, body: Bytes) -> Stored:
         """Create or replace `key`; the service checks the MD5 that goes along before it stores anything.
 
         Bytes that were damaged on the way are sent once more.
@@ -181,12 +187,12 @@ class GcsStore:
             body=(head, body, tail),
         )
 
-        async def once() -> BlobMeta:
+        async def once() -> Stored:
             _, answer = await self._lane.fetch(request, largest=SMALL_ANSWER)
             meta, _ = parse_blob(key, answer, what)
             if meta.size != size_of(body) or meta.md5 not in {None, digest.hex()}:
                 raise damaged(what)
-            return meta
+            return Stored.of(meta, Proof.SIZE if meta.md5 is None else Proof.CHECKSUM)
 
         return await twice_if_damaged(once)
 

@@ -26,10 +26,11 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     BucketsError,
     IntegrityError,
     InvalidAnswer,
+    PermissionDenied,
     ResourceNotFound,
     error_for,
 )
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, Proof, Stored
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.gcs_crc32c import crc32c_of_base64, crc32c_of_parts
 from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import BUCKET, base64_of, hashes, quoted, refusal
@@ -109,8 +110,11 @@ class GcsUpload:
 
         self._parts[number] = await twice_if_damaged(once)
 
-    async def complete(self) -> BlobMeta:
-        """Make the blob of the parts; after a lost answer the blob itself tells whether it was made."""
+    async def complete(self, *, md5: str | None = None) -> Stored:  # noqa: ARG002 - the service vouches for a CRC32C
+        """Make the blob of the parts; after a lost answer the blob itself tells whether it was made.
+
+        What the answer does not tell of it is looked up.
+        """
         size = sum(part.size for part in self._parts.values())
         crc32c = await asyncio.to_thread(self._crc32c)
         try:
@@ -119,13 +123,30 @@ class GcsUpload:
             if (meta := await self._made_already(size, crc32c)) is None:
                 raise
             self._is_open = False
-            return meta
+            return Stored.of(meta, Proof.CHECKSUM)
         self._is_open = False
         if None not in {made, crc32c} and made != crc32c:
             raise damaged(self._what)
-        if generation is not None:
-            return BlobMeta(key=self._key, size=size, etag=generation)
-        return await self._made_already(size, crc32c) or BlobMeta(key=self._key, size=size)
+        if generation is None or made is None or crc32c is None:
+            return await self._looked_up(generation, size, crc32c)
+        return self._stored(generation, Proof.CHECKSUM)
+
+    def _stored(self, generation: str | None, proof: Proof) -> Stored:
+        size = sum(part.size for part in self._parts.values())
+        return Stored(key=self._key, size=size, etag=generation, proof=proof)
+
+    async def _looked_up(self, generation: str | None, size: int, crc32c: int | None) -> Stored:
+        """Return what the key holds; without a proof if that may be what another writer has made of it."""
+        try:
+            meta, found = await self._look_up()
+        except (ResourceNotFound, PermissionDenied):
+            return self._stored(generation, Proof.SIZE)
+        theirs = crc32c_of_base64(found)
+        if meta.size == size and theirs is not None and theirs == crc32c:
+            return Stored.of(meta, Proof.CHECKSUM)
+        if meta.etag == generation and (meta.size != size or None not in {theirs, crc32c}):
+            raise damaged(self._what)
+        return self._stored(generation, Proof.SIZE)
 
     async def _complete(self) -> tuple[str | None, int | None]:
         """Ask for the blob; return its generation and its checksum, as far as they are told."""

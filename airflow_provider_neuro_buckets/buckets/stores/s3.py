@@ -23,6 +23,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     PermissionDenied,
     ResourceNotFound,
     TransientError,
+    UnsupportedProvider,
     error_for,
 )
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketProvider
@@ -37,6 +38,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     PartLimits,
     Site,
     Slot,
+    Stored,
     Told,
     check_signed_life,
     nobody,
@@ -54,8 +56,9 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     encode_key,
     encode_query,
     fits_xml,
+    is_md5_hidden,
+    is_of_parts,
     md5_header,
-    md5_of_etag,
     meta_of_headers,
     parse_deletion,
     parse_listing,
@@ -135,13 +138,18 @@ class S3Store:
     async def head(self, key: str) -> BlobMeta:
         """Return what S3 says of `key`."""
         self._check_possible(key)
-        request = Request(what=f"cannot look up {self.address(key)}", method="HEAD", path=encode_key(key))
+        headers, length = await self._look_up(
+            Request(what=f"cannot look up {self.address(key)}", method="HEAD", path=encode_key(key))
+        )
+        return meta_of_headers(key, headers, length)
+
+    async def _look_up(self, request: Request) -> tuple[Mapping[str, str], int]:
         try:
             response, _ = await self._lane.fetch(request, largest=0)
         except (AuthenticationError, PermissionDenied, BadRequest):
             await self._ask_why(request)
             response, _ = await self._lane.fetch(request, largest=0)
-        return meta_of_headers(key, response.headers, content_length(response, request.what))
+        return response.headers, content_length(response, request.what)
 
     async def _ask_why(self, refused: Request) -> None:
         """Find out why a HEAD was refused, and renew credentials that have ended.
@@ -154,6 +162,23 @@ class S3Store:
         with suppress(Conflict):
             async with self._lane.open(replace(refused, method="GET", headers={"If-Match": '"-"'})):
                 pass
+
+    async def first_part(self, meta: BlobMeta) -> int | None:
+        """Return the bytes of the first part of a blob; `None` where its ETag is not made of the parts' MD5s."""
+        if not is_of_parts(meta.etag):
+            return None
+        request = Request(
+            what=f"cannot look up {self.address(meta.key)}",
+            method="HEAD",
+            path=encode_key(meta.key),
+            query="partNumber=1",
+            headers={"If-Match": f'"{meta.etag}"'},
+        )
+        try:
+            headers, length = await self._look_up(request)
+        except (BadRequest, UnsupportedProvider):
+            return None  # not every service knows of the parts once the blob is made
+        return None if is_md5_hidden(headers) else length
 
     @asynccontextmanager
     async def read(
@@ -175,12 +200,12 @@ class S3Store:
                 raise Conflict(f"{request.what}: the storage sends another version", remedy="Try again")
             yield StreamedBody(meta, response, expected, request.what)
 
-    async def write(self, key: str, body: Bytes) -> BlobMeta:
+    async def write(self, key: str, body: Bytes) -> Stored:
         """Create or replace `key`; S3 checks the MD5 that goes along, and the ETag it answers is checked here."""
         self._check_writable(key, size_of(body))
         request = Request(what=f"cannot write {self.address(key)}", method="PUT", path=encode_key(key))
-        etag = await put_checked(self._lane, request, body)
-        return BlobMeta(key=key, size=size_of(body), etag=etag, md5=md5_of_etag(etag))
+        made = await put_checked(self._lane, request, body)
+        return Stored(key=key, size=size_of(body), etag=made.etag, md5=made.md5, proof=made.proof)
 
     @asynccontextmanager
     async def multipart(self, key: str) -> AsyncIterator[S3Upload]:

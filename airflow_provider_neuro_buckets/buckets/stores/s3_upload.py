@@ -6,10 +6,18 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 
-from airflow_provider_neuro_buckets.buckets.errors import BucketsError, IntegrityError, ResourceNotFound, error_for
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource
+from airflow_provider_neuro_buckets.buckets.errors import (
+    BucketsError,
+    IntegrityError,
+    PermissionDenied,
+    ResourceNotFound,
+    error_for,
+)
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource, Proof, Stored
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
@@ -20,6 +28,7 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     encode_query,
     error_in,
     is_md5_hidden,
+    is_of_parts,
     md5_header,
     md5_of_etag,
     text_in,
@@ -30,8 +39,21 @@ log = logging.getLogger(__name__)
 ABORT_SECONDS = 3.0
 
 
-async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> str | None:
-    """PUT a body and return its ETag. S3 checks the MD5 that goes along; the ETag it answers is checked here.
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What S3 says of a body that it was sent; `md5` where the ETag shows it."""
+
+    etag: str | None
+    md5: str | None
+
+    @property
+    def proof(self) -> Proof:
+        """What this shows."""
+        return Proof.SIZE if self.md5 is None else Proof.CHECKSUM
+
+
+async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> Receipt:
+    """PUT a body. S3 checks the MD5 that goes along; the ETag it answers is checked here.
 
     Bytes that were damaged on the way are sent once more.
 
@@ -48,22 +70,29 @@ async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> str | 
         return await _put_once(lane, whole, digest.hexdigest())
 
 
-async def _put_once(lane: DirectLane, request: Request, sent: str) -> str | None:
+async def _put_once(lane: DirectLane, request: Request, sent: str) -> Receipt:
     response, _ = await lane.fetch(request, largest=SMALL_ANSWER)
-    etag = bare_etag(response.headers.get("ETag"))
-    if not is_md5_hidden(response.headers) and md5_of_etag(etag) not in {None, sent}:
-        raise IntegrityError(f"{request.what}: the storage holds other bytes than were sent", remedy="Write it again")
-    return etag
+    receipt = _receipt(response.headers, bare_etag(response.headers.get("ETag")))
+    if receipt.md5 not in {None, sent}:
+        raise _damaged(request.what)
+    return receipt
+
+
+def _receipt(headers: Mapping[str, str], etag: str | None) -> Receipt:
+    return Receipt(etag, None if is_md5_hidden(headers) else md5_of_etag(etag))
+
+
+def _damaged(what: str) -> IntegrityError:
+    return IntegrityError(f"{what}: the storage holds other bytes than were sent", remedy="Write it again")
 
 
 async def copy_whole(lane: DirectLane, key: str, source: CopySource, what: str) -> BlobMeta | None:
     """Let S3 copy a blob in one request; `None` if its answer does not prove that the copy is the source."""
     request = Request(what=what, method="PUT", path=encode_key(key), headers=_copying(source))
-    headers, etag = await _copy(lane, request, "CopyObjectResult")
-    md5 = None if is_md5_hidden(headers) else md5_of_etag(etag)
-    if etag is None or (etag != source.meta.etag and (md5 is None or source.meta.md5 is None)):
+    made = await _copy(lane, request, "CopyObjectResult")
+    if made.etag is None or (made.etag != source.meta.etag and (made.md5 is None or source.meta.md5 is None)):
         return None
-    return BlobMeta(key=key, size=source.meta.size, etag=etag, md5=md5)
+    return BlobMeta(key=key, size=source.meta.size, etag=made.etag, md5=made.md5)
 
 
 def _copying(source: CopySource) -> dict[str, str]:
@@ -71,12 +100,12 @@ def _copying(source: CopySource) -> dict[str, str]:
     return {**copy_headers(source), "x-amz-tagging-directive": "REPLACE", "Content-Length": "0"}
 
 
-async def _copy(lane: DirectLane, request: Request, root: str) -> tuple[Mapping[str, str], str | None]:
-    """Send a request to copy; return the headers of the answer, and the ETag of what was made."""
+async def _copy(lane: DirectLane, request: Request, root: str) -> Receipt:
+    """Send a request to copy; return what the answer says of what was made."""
     response, answer = await lane.fetch(
         request, largest=SMALL_ANSWER, check=lambda answer: check_no_error(answer, request.what)
     )
-    return response.headers, bare_etag(text_in(answer, root, "ETag", request.what))
+    return _receipt(response.headers, bare_etag(text_in(answer, root, "ETag", request.what)))
 
 
 def check_no_error(answer: bytes, what: str) -> None:
@@ -103,7 +132,7 @@ class S3Upload:
         self._what = what
         self._head = head
         self._id = ""
-        self._etags: dict[int, str] = {}
+        self._parts: dict[int, Receipt] = {}
         self._sizes: dict[int, int] = {}
         self._is_open = False
 
@@ -132,7 +161,7 @@ class S3Upload:
             path=encode_key(self._key),
             query=encode_query({"partNumber": str(number), "uploadId": self._id}),
         )
-        self._etags[number] = await put_checked(self._lane, request, body) or ""
+        self._parts[number] = await put_checked(self._lane, request, body)
         self._sizes[number] = size_of(body)
 
     async def copy_part(self, number: int, span: ByteRange, source: CopySource) -> None:
@@ -144,31 +173,48 @@ class S3Upload:
             query=encode_query({"partNumber": str(number), "uploadId": self._id}),
             headers={**copy_headers(source), "x-amz-copy-source-range": span.header, "Content-Length": "0"},
         )
-        _, etag = await _copy(self._lane, request, "CopyPartResult")
-        self._etags[number] = etag or ""
+        self._parts[number] = await _copy(self._lane, request, "CopyPartResult")
         self._sizes[number] = len(span)
 
-    async def complete(self) -> BlobMeta:
-        """Make the blob of the parts; after a lost answer the blob itself tells whether it was made."""
+    async def complete(self, *, md5: str | None = None) -> Stored:  # noqa: ARG002 - S3 has its own, of the parts
+        """Make the blob of the parts; after a lost answer the blob itself tells whether it was made.
+
+        Its ETag, where S3 makes it of the MD5s of the parts, proves that it has them all; and else its size is looked
+        up.
+        """
         size = sum(self._sizes.values())
+        etags = {number: part.etag or "" for number, part in self._parts.items()}
+        expected = self._expected_etag()
         try:
-            answer = await self._ask("POST", {"uploadId": self._id}, completion(self._etags))
+            answer = await self._ask("POST", {"uploadId": self._id}, completion(etags))
         except ResourceNotFound:
             meta = await self._head()
-            if meta.size != size or meta.etag != self._expected_etag():
+            if meta.size != size or meta.etag != expected:
                 raise
             self._is_open = False
-            return meta
+            return Stored.of(meta, Proof.CHECKSUM)
         self._is_open = False
         etag = bare_etag(text_in(answer, "CompleteMultipartUploadResult", "ETag", self._what))
-        return BlobMeta(key=self._key, size=size, etag=etag)
+        if expected and etag != expected and is_of_parts(etag):
+            raise _damaged(self._what)
+        if not expected or etag != expected:
+            await self._check_size(etag, size)
+        return Stored(key=self._key, size=size, etag=etag, proof=Proof.CHECKSUM if expected else Proof.SIZE)
+
+    async def _check_size(self, etag: str | None, size: int) -> None:
+        # Who may write need not be allowed to look; and another writer may have come already.
+        with suppress(ResourceNotFound, PermissionDenied):
+            meta = await self._head()
+            if meta.etag == etag and meta.size != size:
+                raise _damaged(self._what)
 
     def _expected_etag(self) -> str:
         """Return the ETag that S3 gives to these parts; empty where they have no MD5 to make it of."""
-        if not all(md5_of_etag(etag) for etag in self._etags.values()):
+        md5s = [part.md5 for _, part in sorted(self._parts.items())]
+        known = [one for one in md5s if one is not None]
+        if len(known) != len(md5s):
             return ""
-        digests = b"".join(bytes.fromhex(self._etags[number]) for number in sorted(self._etags))
-        return f"{md5(digests).hexdigest()}-{len(self._etags)}"
+        return f"{md5(bytes.fromhex(''.join(known))).hexdigest()}-{len(known)}"
 
     async def abort(self) -> None:
         """Abort it unless it is complete: within seconds, also while being cancelled; a failure is told, not raised."""

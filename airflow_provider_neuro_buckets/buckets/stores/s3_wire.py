@@ -35,6 +35,7 @@ _EXPIRED = frozenset(
     }
 )
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_OF_PARTS = re.compile(r"[0-9a-f]{32}-[1-9][0-9]*")
 _NOT_XML = re.compile("[\x00-\x08\x0a-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -201,6 +202,11 @@ def bare_etag(header: str | None) -> str | None:
 def md5_of_etag(etag: str | None) -> str | None:
     """Return the MD5 in an ETag, where it is one: 32 hex digits, a single part."""
     return etag if etag is not None and _MD5.fullmatch(etag) else None
+
+
+def is_of_parts(etag: str | None) -> bool:
+    """Whether an ETag looks as S3 makes it for a blob of parts: the MD5 of their MD5s, and their number."""
+    return etag is not None and _OF_PARTS.fullmatch(etag) is not None
 
 
 def is_md5_hidden(headers: Mapping[str, str]) -> bool:

@@ -21,7 +21,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     TransientError,
     Unavailable,
 )
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore, ByteRange
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore, ByteRange, Proof, Stored
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore
 from conformance.rigs.base import describe_bucket, describe_keys, opened
 
@@ -105,6 +105,12 @@ def lost(_seen: Seen) -> None:
 
 async def keys_of(store: BlobStore) -> list[str]:
     return [blob.key async for page in store.pages("") for blob in page.blobs]
+
+
+async def made_of_one_part(store: BlobStore) -> Stored:
+    async with store.multipart("blob") as upload:
+        await upload.put_part(1, b"content")
+        return await upload.complete()
 
 
 async def content_of(store: BlobStore, *, span: ByteRange | None = None) -> bytes:
@@ -228,12 +234,38 @@ async def test_an_answer_that_is_not_a_listing_is_never_an_empty_one(body: bytes
 
 async def test_a_commit_whose_answer_is_lost_is_sent_again_and_succeeds() -> None:
     stored = answer(201, ETag='"0x1"')
-    async with scripted(stored, lost, stored) as (store, script), store.multipart("blob") as upload:
+    found = answer(200, body=bytes(7), ETag='"0x1"')
+    async with scripted(stored, lost, stored, found) as (store, script), store.multipart("blob") as upload:
         await upload.put_part(1, b"content")
         meta = await upload.complete()
-    assert (meta.size, meta.etag) == (7, "0x1")
+    assert (meta.size, meta.etag, meta.proof) == (7, "0x1", Proof.SIZE)
     assert script.seen[1].body == script.seen[2].body
     assert b"<Latest>" in script.seen[2].body
+
+
+async def test_a_blob_that_was_made_shorter_than_its_parts_is_told() -> None:
+    stored = answer(201, ETag='"0x1"')
+    async with scripted(stored, stored, answer(200, body=bytes(6), ETag='"0x1"')) as (store, _):
+        with pytest.raises(IntegrityError, match="6 of the 7 bytes"):
+            await made_of_one_part(store)
+
+
+@pytest.mark.parametrize("found", [answer(404), answer(403), answer(200, body=bytes(6), ETag='"0x2"')])
+async def test_a_blob_that_was_made_and_cannot_be_seen_or_is_replaced_by_now_is_a_success(found: Answer) -> None:
+    stored = answer(201, ETag='"0x1"')
+    async with scripted(stored, stored, found) as (store, _):
+        assert (await made_of_one_part(store)).size == 7
+
+
+async def test_parts_whose_md5_azure_answers_are_proven() -> None:
+    def echo(seen: Seen) -> Answer:
+        if seen.method == "HEAD":
+            return answer(200, body=bytes(7), ETag='"0x1"')
+        return answer(201, ETag='"0x1"', Content_MD5=seen.headers["Content-MD5"])
+
+    async with scripted(lambda seen: echo(seen)(seen)) as (store, _):
+        assert (await made_of_one_part(store)).proof is Proof.CHECKSUM
+        assert (await store.write("blob", b"content")).proof is Proof.CHECKSUM
 
 
 async def test_an_upload_left_without_completing_commits_nothing() -> None:

@@ -16,7 +16,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     InvalidAnswer,
     ResourceNotFound,
 )
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
+from airflow_provider_neuro_buckets.buckets.stores.base import Proof, Stored
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore
 from conformance.rigs.base import describe_keys, opened
 from conformance.rigs.gcp_script import (
@@ -41,7 +41,7 @@ def kept(content: bytes) -> Answer:
     return answer(ETag='"an-etag"', X_Goog_Hash=f"crc32c={crc32c(content)}")
 
 
-async def write_in_parts(store: ClosableStore, *parts: bytes) -> BlobMeta:
+async def write_in_parts(store: ClosableStore, *parts: bytes) -> Stored:
     async with store.multipart("blob") as upload:
         for number, part in enumerate(parts, start=1):
             await upload.put_part(number, part)
@@ -54,7 +54,7 @@ async def test_parts_go_with_their_md5_and_come_together_in_order() -> None:
     async with scripted(*answers) as (store, script), store.multipart("a/b c") as upload:
         await upload.put_part(2, b"two")
         await upload.put_part(1, b"one")
-        assert await upload.complete() == BlobMeta(key="a/b c", size=6, etag="18")
+        assert await upload.complete() == Stored(key="a/b c", size=6, etag="18", proof=Proof.CHECKSUM)
     assert script.said == [
         "POST /real/a%2Fb%20c?uploads=",
         "PUT /real/a%2Fb%20c?partNumber=2&uploadId=id%2F%2B%3D",
@@ -74,7 +74,8 @@ async def test_parts_go_with_their_md5_and_come_together_in_order() -> None:
 async def test_a_part_that_arrives_damaged_is_sent_once_more() -> None:
     damaged = answer(ETag='"e"', X_Goog_Hash=f"md5={base64.b64encode(bytes(16)).decode()}")
     made = answer(body=MADE, X_Goog_Generation="18")
-    async with scripted(BEGUN, damaged, kept(b"part"), made) as (store, _):
+    found = described("blob", b"part", generation="18")
+    async with scripted(BEGUN, damaged, kept(b"part"), made, found) as (store, _):
         assert (await write_in_parts(store, b"part")).etag == "18"
     async with scripted(BEGUN, damaged, damaged, ABORTED) as (store, script):
         with pytest.raises(IntegrityError, match="part 1"):
@@ -120,7 +121,27 @@ async def test_a_version_that_is_not_told_is_looked_up_and_only_believed_if_it_i
     async with scripted(BEGUN, kept(b"part"), answer(body=MADE), described("blob", b"part")) as (store, _):
         assert (await write_in_parts(store, b"part")).etag == "17"
     async with scripted(BEGUN, kept(b"part"), answer(body=MADE), described("blob", b"trap")) as (store, _):
-        assert await write_in_parts(store, b"part") == BlobMeta(key="blob", size=4)
+        assert await write_in_parts(store, b"part") == Stored(key="blob", size=4, proof=Proof.SIZE)
+
+
+@pytest.mark.parametrize("content", [b"trap", b"par"], ids=["other bytes", "fewer bytes"])
+async def test_a_blob_that_was_made_of_something_else_is_told(content: bytes) -> None:
+    made = answer(body=MADE, X_Goog_Generation="17")
+    async with scripted(BEGUN, kept(b"part"), made, described("blob", content)) as (store, _):
+        with pytest.raises(IntegrityError, match="other bytes"):
+            await write_in_parts(store, b"part")
+
+
+async def test_the_checksum_of_what_was_made_is_looked_up_where_the_answer_does_not_tell() -> None:
+    made = answer(body=MADE, X_Goog_Generation="17")
+    for found, proof in [
+        (described("blob", b"part"), Proof.CHECKSUM),
+        (described("blob", b"another", generation="19"), Proof.SIZE),
+        (refusal(403, "forbidden"), Proof.SIZE),
+    ]:
+        async with scripted(BEGUN, kept(b"part"), made, found) as (store, _):
+            stored = await write_in_parts(store, b"part")
+            assert (stored.etag, stored.proof) == ("17", proof)
 
 
 @pytest.mark.parametrize(

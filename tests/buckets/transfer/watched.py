@@ -21,6 +21,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     PartLimits,
     Site,
     Slot,
+    Stored,
     Told,
     nobody,
 )
@@ -73,9 +74,9 @@ class WatchedUpload:
         await self._guard(Call("part", self._key, number))
         await self._inner.put_part(number, body)
 
-    async def complete(self) -> BlobMeta:
+    async def complete(self, *, md5: str | None = None) -> Stored:
         await self._guard(Call("complete", self._key))
-        meta = await self._inner.complete()
+        meta = await self._inner.complete(md5=md5)
         await self._guard(Call("completed", self._key))
         return meta
 
@@ -111,6 +112,10 @@ class WatchedStore:
         await self._ask(Call("head", key))
         return await self._inner.head(key)
 
+    async def first_part(self, meta: BlobMeta) -> int | None:
+        await self._ask(Call("first part", meta.key))
+        return await self._inner.first_part(meta)
+
     @asynccontextmanager
     async def read(self, key: str, *, span: ByteRange | None = None, etag: str | None = None) -> AsyncIterator[Body]:
         start = span.start if span else 0
@@ -118,7 +123,7 @@ class WatchedStore:
         async with self._inner.read(key, span=span, etag=etag) as body:
             yield WatchedBody(body, self._ask, start)
 
-    async def write(self, key: str, body: Bytes) -> BlobMeta:
+    async def write(self, key: str, body: Bytes) -> Stored:
         await self._ask(Call("write", key))
         meta = await self._inner.write(key, body)
         await self._ask(Call("written", key))
