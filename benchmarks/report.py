@@ -142,7 +142,7 @@ def _missed(rows: Sequence[tuple[Work, Record]]) -> Iterator[str]:
         yield f"### {work.title} ({work.name})\n"
         yield "\n".join(f"- {_told(figure)}" for figure in what) + "\n"
         if record.profile:
-            yield "Where the CPU time of the event loop's thread goes, under a profiler that about doubles it:\n"
+            yield "Where the CPU time of the event loop's thread goes:\n"
             yield f"```\n{record.profile}\n```\n"
 
 

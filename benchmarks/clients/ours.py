@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import cProfile
 import importlib
-import io
 import json
 import pkgutil
-import pstats
 import sys
 import time
 from collections.abc import Mapping
@@ -18,16 +15,16 @@ from airflow_provider_neuro_buckets import buckets
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from benchmarks.clients.calls import call_of
 from benchmarks.meter import cpu_seconds, measured
+from benchmarks.sampler import sampling
 
 TICK_SECONDS = 0.002
-SHOWN = 30
 
 
 def main(text: str) -> None:
     """Do one job and print what it took.
 
     The job says `how`: ``blocking`` calls the hook, ``coroutine`` awaits its client and watches the event loop,
-    ``profile`` awaits it under a profiler.
+    ``profile`` awaits it under a sampler.
     """
     job = json.loads(text)
     hook = NeuroBucketsHook()
@@ -90,19 +87,15 @@ async def _awaited(hook: NeuroBucketsHook, job: Mapping[str, str]) -> Mapping[st
 
 
 def _profiled(hook: NeuroBucketsHook, job: Mapping[str, str]) -> Mapping[str, Any]:
-    """Profile the CPU time of the event loop's thread: unlike wall time, it is ours alone on a busy machine."""
-    profile = cProfile.Profile(time.thread_time)
     begun, everywhere, own = time.perf_counter(), cpu_seconds(), time.thread_time()
-    outcome = profile.runcall(asyncio.run, _awaited(hook, job))
+    with sampling() as samples:
+        outcome = asyncio.run(_awaited(hook, job))
     own, everywhere = time.thread_time() - own, cpu_seconds() - everywhere
-    text = io.StringIO()
-    pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(SHOWN)
-    table = [line.rstrip() for line in text.getvalue().splitlines() if line[:1] == " " and line[9:10].strip()]
     head = (
         f"{time.perf_counter() - begun:.2f} s of wall time; CPU: {own:.2f} s in the event loop's thread, "
         f"{everywhere - own:.2f} s in others"
     )
-    return {**outcome, "profile": "\n".join([head, *table])}
+    return {**outcome, "profile": f"{head}\n\n{samples.table()}"}
 
 
 if __name__ == "__main__":
