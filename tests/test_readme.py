@@ -1,21 +1,28 @@
-"""The README's table of providers is what the stores declare. Run as a program, this file writes it."""
+"""The README's tables are what the code declares: providers, methods, types. Run as a program, this file writes it."""
 
 from __future__ import annotations
 
+import inspect
+import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
+from airflow_provider_neuro_buckets import buckets
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials
 from airflow_provider_neuro_buckets.buckets.retry import DATA
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore, Capability
 from airflow_provider_neuro_buckets.buckets.stores.registry import STORES, open_store
 from airflow_provider_neuro_buckets.buckets.uri import bucket_uri
+from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from conformance.rigs.registry import RIGS
 
 README = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- providers: made by tests/test_readme.py -->\n", "<!-- /providers -->\n"
+REFERENCE = json.loads((Path(__file__).parent / "reference" / "api.json").read_text())
 TESTED_ON = {"aws": "moto", "azure": "Azurite", "gcp": "fake-gcs-server", "seaweedfs": "SeaweedFS"}
 COLUMNS = {
     Capability.CONTENT_MD5: "MD5 of what is stored",
@@ -46,33 +53,81 @@ def store_of(provider: str) -> BlobStore:
     return open_store(bucket=bucket, credentials=CredentialSource(no_credentials), http=cast("Any", None), retry=DATA)
 
 
-def table() -> str:
-    rows = [
-        ["provider", "tested on", *COLUMNS.values(), "parts of a blob"],
-        ["---"] * (len(COLUMNS) + 3),
-        *(row(provider) for provider in STORES),
-    ]
-    return BEGIN + "".join(f"| {' | '.join(cells)} |\n" for cells in rows) + END
+def table(head: list[str], rows: list[list[str]]) -> str:
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *rows))
 
 
-def row(provider: str) -> list[str]:
+def providers() -> str:
+    return table(
+        ["provider", "tested on", *COLUMNS.values(), "parts of a blob"], [provider_row(provider) for provider in STORES]
+    )
+
+
+def methods() -> str:
+    documented = REFERENCE["Buckets"]["methods"]
+    ours = [name for name, value in vars(buckets.Buckets).items() if inspect.isfunction(value) and name[0] != "_"]
+    assert set(documented) <= set(ours)
+    return table(
+        ["method", "in the API reference", "what it does"],
+        [
+            [f"`{name}`", "yes" if name in documented else "ours", summary_of(getattr(NeuroBucketsHook, name))]
+            for name in [*documented, *(name for name in ours if name not in documented)]
+        ],
+    )
+
+
+def types() -> str:
+    names = [name for name in REFERENCE if name != "Buckets"]
+    return table(
+        ["type", "what it is"],
+        [
+            [f"`{name}`", summary_of(buckets.BucketProvider if "." in name else getattr(buckets, name))]
+            for name in names
+        ],
+    )
+
+
+def summary_of(thing: object) -> str:
+    """Return the first sentence of a docstring, in the README's markup."""
+    paragraph = " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
+    return re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", paragraph).replace("``", "`").replace("|", "\\|")
+
+
+TABLES = {"providers": providers, "methods": methods, "types": types}
+
+
+def marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name}: made by tests/test_readme.py -->\n", f"<!-- /{name} -->\n"
+
+
+def provider_row(provider: str) -> list[str]:
     store = store_of(provider)
-    marks = {capability: "yes" if capability in store.capabilities else "no" for capability in COLUMNS}
-    if marks[Capability.SIGN] == "no":
-        marks[Capability.SIGN] = "with an account's key"
-    return [f"`{provider}`", TESTED_ON.get(provider, ""), *marks.values(), f"up to {store.limits.most:,}"]
+    can = {capability: "yes" if capability in store.capabilities else "no" for capability in COLUMNS}
+    if can[Capability.SIGN] == "no":
+        can[Capability.SIGN] = "with an account's key"
+    return [f"`{provider}`", TESTED_ON.get(provider, ""), *can.values(), f"up to {store.limits.most:,}"]
 
 
-def test_the_table_of_providers_is_what_the_stores_declare() -> None:
-    written = README.read_text()
-    shown = BEGIN + written.partition(BEGIN)[2].partition(END)[0] + END
-    assert shown == table(), "write it again with: PYTHONPATH=tests python tests/test_readme.py"
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_what_the_code_declares(name: str) -> None:
+    begin, end = marks(name)
+    shown = README.read_text().partition(begin)[2].partition(end)[0]
+    assert shown == TABLES[name](), "write it again with: PYTHONPATH=tests python tests/test_readme.py"
 
 
 def test_every_server_of_the_conformance_suite_is_named() -> None:
     assert set(TESTED_ON) == set(RIGS)
 
 
+def write() -> None:
+    """Replace every table of the README."""
+    text = README.read_text()
+    for name, make in TABLES.items():
+        begin, end = marks(name)
+        before, _, rest = text.partition(begin)
+        text = before + begin + make() + end + rest.partition(end)[2]
+    README.write_text(text)
+
+
 if __name__ == "__main__":
-    before, _, rest = README.read_text().partition(BEGIN)
-    README.write_text(before + table() + rest.partition(END)[2])
+    write()
