@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,7 +22,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     UnsupportedProvider,
 )
 from airflow_provider_neuro_buckets.buckets.listing import Listing
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Page, Slot, Told
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Page, Slot, Told, nobody
 from airflow_provider_neuro_buckets.buckets.transfer import copying
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing, Refusals, Remote
 from airflow_provider_neuro_buckets.buckets.transfer.plan import SINGLE_READ
@@ -223,7 +224,9 @@ class OtherBytes(WatchedStore):
         self._left = times
         self._content = content
 
-    async def copy_from(self, key: str, source: CopySource, *, slot: Slot, copied: Told) -> BlobMeta:  # type: ignore[override]  # as it is called
+    async def copy_from(
+        self, key: str, source: CopySource, *, slot: Slot = nullcontext, copied: Told = nobody
+    ) -> BlobMeta:
         made = await super().copy_from(key, source, slot=slot, copied=copied)
         if self._left:
             self._left -= 1

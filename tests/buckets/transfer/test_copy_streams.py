@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -162,6 +164,16 @@ async def test_a_blob_larger_than_the_window_passes_in_its_parts(aws: Rig, dst: 
     async with asyncio.timeout(60):
         await relay.carry(await aws.store.head("a"), "b", step=lambda _: None)
     assert await dst.get("b") == LARGE
+
+
+async def test_a_provider_that_keeps_an_md5_keeps_that_of_what_passed_through_here(aws: Rig, servers: Servers) -> None:
+    await aws.put("a", LARGE)
+    found = await aws.store.head("a")
+    async with servers.running("azure").rig() as azure:
+        for meta in (found, replace(found, md5=None)):  # whether the source has one or not
+            await Relay(src=aws.store, dst=azure.store, window=window()).carry(meta, "b", step=lambda _: None)
+            assert (await azure.store.head("b")).md5 == hashlib.md5(LARGE).hexdigest()
+            assert await azure.get("b") == LARGE
 
 
 # What is compared
