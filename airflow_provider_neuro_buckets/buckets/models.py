@@ -149,6 +149,8 @@ class TransferReport:
 
     :ivar files: files moved.
     :ivar bytes: bytes that had to be moved for them: of a file that was gone on with, only the rest.
+    :ivar verified: those of the files whose content was compared with a checksum of the provider; of the others the
+        size was, and that the blob stayed one version. All files where the provider has a checksum to compare.
     :ivar unchanged: files that were up to date already.
     :ivar skipped: paths or addresses left alone, with the reason.
     :ivar failed: paths or addresses that failed, with the reason.
@@ -158,6 +160,7 @@ class TransferReport:
     files: int
     bytes: int
     seconds: float
+    verified: int = 0
     unchanged: int = 0
     skipped: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)

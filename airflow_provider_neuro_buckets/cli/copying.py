@@ -143,7 +143,8 @@ def _progress(arguments: Namespace) -> Iterator[AbstractRecursiveFileProgress | 
 def _summary(report: TransferReport, dst: str) -> str:
     speed = f"{report.bytes / 1e6:.1f} MB in {report.seconds:.1f} s ({report.bytes_per_second / 1e6:.1f} MB/s)"
     files = f"{report.files} file{'' if report.files == 1 else 's'}"
-    return f"{files} to {dst}, {speed}; {report.unchanged} up to date, {len(report.skipped)} skipped"
+    rest = f"{report.verified} verified by checksum, {report.unchanged} up to date, {len(report.skipped)} skipped"
+    return f"{files} to {dst}, {speed}; {rest}"
 
 
 def _row(report: TransferReport, src: str, dst: str) -> dict[str, object]:
@@ -151,6 +152,7 @@ def _row(report: TransferReport, src: str, dst: str) -> dict[str, object]:
         "src": src,
         "dst": dst,
         "files": report.files,
+        "verified": report.verified,
         "bytes": report.bytes,
         "seconds": round(report.seconds, 3),
         "bytes_per_second": round(report.bytes_per_second),

@@ -19,7 +19,8 @@ class BucketUploadDirOperator(BucketsOperator):
     Progress goes to the task's log every few seconds. Files that fail do not stop the others; then the task fails and
     lists them, and a retry with `update` finishes the rest.
 
-    XCom: ``{"uri", "files", "bytes", "seconds", "bytes_per_second", "unchanged", "skipped"}``, numbers but for `uri`.
+    XCom: ``{"uri", "files", "verified", "bytes", "seconds", "bytes_per_second", "unchanged", "skipped"}``, numbers but
+    for `uri`; `verified` are those of the files whose content was compared with a checksum of the provider.
 
     :param src: the folder: a path or a ``file:`` URL.
     :param dst: the address, such as ``blob:bucket/folder/``.
@@ -70,7 +71,8 @@ class BucketDownloadDirOperator(BucketsOperator):
     Each file appears whole and verified or not at all, and nothing is written outside the folder. Progress goes to the
     task's log every few seconds. Files that fail do not stop the others; then the task fails and lists them.
 
-    XCom: ``{"uri", "files", "bytes", "seconds", "bytes_per_second", "unchanged", "skipped"}``, numbers but for `uri`.
+    XCom: ``{"uri", "files", "verified", "bytes", "seconds", "bytes_per_second", "unchanged", "skipped"}``, numbers but
+    for `uri`; `verified` are those of the files whose content was compared with a checksum of the provider.
 
     :param src: the address, such as ``blob:bucket/folder/``.
     :param dst: the folder: a path or a ``file:`` URL; made if missing.
@@ -110,7 +112,8 @@ class BucketCopyDirOperator(BucketsOperator):
     Progress goes to the task's log every few seconds. Blobs that fail do not stop the others; then the task fails and
     lists them, and a retry with `update` finishes the rest.
 
-    XCom: ``{"uri", "files", "bytes", "seconds", "bytes_per_second", "unchanged", "skipped"}``, numbers but for `uri`.
+    XCom: ``{"uri", "files", "verified", "bytes", "seconds", "bytes_per_second", "unchanged", "skipped"}``, numbers but
+    for `uri`; `verified` are those of the files whose content was compared with a checksum of the provider.
 
     :param src: the address, such as ``blob:bucket/folder/``.
     :param dst: the address to copy to; it must not lie in `src`.
@@ -139,8 +142,9 @@ class BucketCopyDirOperator(BucketsOperator):
 def summary(operator: BucketsOperator, report: TransferReport, uri: str) -> dict[str, Any]:
     """Log what a transfer did, in one line, and return it small enough for XCom."""
     operator.log.info(
-        "%d files, %.1f MB in %.1f s (%.1f MB/s); %d up to date, %d skipped",
+        "%d files (%d verified by checksum), %.1f MB in %.1f s (%.1f MB/s); %d up to date, %d skipped",
         report.files,
+        report.verified,
         report.bytes / 1e6,
         report.seconds,
         report.bytes_per_second / 1e6,
@@ -150,6 +154,7 @@ def summary(operator: BucketsOperator, report: TransferReport, uri: str) -> dict
     return {
         "uri": uri,
         "files": report.files,
+        "verified": report.verified,
         "bytes": report.bytes,
         "seconds": round(report.seconds, 3),
         "bytes_per_second": round(report.bytes_per_second),

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
+import re
 
 import pytest
 
-from airflow_provider_neuro_buckets.buckets.stores.base import MultipartUpload
+from airflow_provider_neuro_buckets.buckets.stores.base import Capability, MultipartUpload, Proof
 from conformance.asking import content_of
 from conformance.rigs.base import Rig
 
@@ -43,6 +45,34 @@ async def test_the_content_of_parts_is_read_back_whole(rig: Rig) -> None:
             await upload.put_part(number, part)
         await upload.complete()
     assert await content_of(rig.store, "blob") == b"".join(parts)
+
+
+async def test_a_blob_of_parts_is_proven_and_its_first_part_is_told_where_the_etag_is_made_of_the_parts(
+    rig: Rig,
+) -> None:
+    parts = parts_for(rig, 2)
+    async with rig.store.multipart("blob") as upload:
+        for number, part in enumerate(parts, start=1):
+            await upload.put_part(number, part)
+        made = await upload.complete()
+    # Azurite does not answer the MD5 of a block, and so proves nothing of it.
+    assert made.proof is (Proof.SIZE if rig.provider == "azure" else Proof.CHECKSUM)
+    first = await rig.store.first_part(await rig.store.head("blob"))
+    is_of_parts = re.fullmatch(r"[0-9a-f]{32}-2", made.etag or "")
+    assert first == (len(parts[0]) if is_of_parts else None)
+
+
+async def test_the_md5_of_the_whole_is_kept_where_the_provider_computes_none(rig: Rig) -> None:
+    content = b"".join(parts_for(rig, 2))
+    md5 = hashlib.md5(content).hexdigest()
+    async with rig.store.multipart("blob") as upload:
+        await upload.put_part(1, content)
+        made = await upload.complete(md5=md5)
+    found = await rig.store.head("blob")
+    if Capability.KEEPS_MD5 in rig.store.capabilities:
+        assert found.md5 == made.md5 == md5
+    else:
+        assert found.md5 in {None, md5}
 
 
 async def test_one_part_is_enough(rig: Rig) -> None:

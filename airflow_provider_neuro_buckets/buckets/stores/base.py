@@ -216,9 +216,8 @@ class BlobStore(Protocol):
     async def first_part(self, meta: BlobMeta) -> int | None:
         """Return the bytes of the first of the parts of which a blob was made.
 
-        `None` where the provider does not tell, or the ETag is not that of S3: made of the MD5s of the parts.
-
-        :raises Conflict: the blob is another version now.
+        `None` where the provider does not tell, the ETag is not that of S3, made of the MD5s of the parts, or the blob
+        is another version now.
         """
         ...
 

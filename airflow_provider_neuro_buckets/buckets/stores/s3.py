@@ -52,6 +52,7 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, co
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
     S3Signer,
+    bare_etag,
     deletion,
     encode_key,
     encode_query,
@@ -172,13 +173,15 @@ class S3Store:
             method="HEAD",
             path=encode_key(meta.key),
             query="partNumber=1",
-            headers={"If-Match": f'"{meta.etag}"'},
         )
         try:
             headers, length = await self._look_up(request)
         except (BadRequest, UnsupportedProvider):
             return None  # not every service knows of the parts once the blob is made
-        return None if is_md5_hidden(headers) else length
+        # Some answer with the ETag of the part. Another one of parts is that of another version.
+        etag = bare_etag(headers.get("ETag"))
+        is_other = is_of_parts(etag) and etag != meta.etag
+        return None if is_other or is_md5_hidden(headers) else length
 
     @asynccontextmanager
     async def read(

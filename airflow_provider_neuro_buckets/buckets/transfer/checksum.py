@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
 
 MIB = 1024 * 1024
 _AT_ONCE = MIB
@@ -15,7 +15,7 @@ _USUAL_PARTS = tuple(size * MIB for size in (8, 5, 16, 15, 10, 32, 50, 64, 100, 
 """Sizes of parts that the uploaders in use choose, ours first."""
 _MOST_GUESSES = 4
 
-Read = Callable[[int, int], bytes]
+Read = Callable[[int, int], Bytes]
 """Reads the bytes ``[start, stop)`` of a local file."""
 
 
@@ -47,8 +47,34 @@ def is_content_of(meta: BlobMeta, read: Read) -> bool:
     of_parts = _md5_of_parts(meta)
     if of_parts is None:
         return False
-    expected, count = of_parts
-    return any(_over_parts(read, meta.size, size) == expected for size in plausible_parts(meta.size, count))
+    return any(is_made_of(meta, read, size) for size in plausible_parts(meta.size, of_parts[1]))
+
+
+def is_made_of(meta: BlobMeta, read: Read, part: int) -> bool:
+    """Whether parts of this size, out of a local file, have the ETag of the blob. Blocking: run in a thread."""
+    return have_etag(meta, [_md5(read, at, min(at + part, meta.size)).digest() for at in range(0, meta.size, part)])
+
+
+def have_etag(meta: BlobMeta, md5s: Sequence[bytes]) -> bool:
+    """Whether parts with these MD5s make the ETag of the blob, or a single one is its MD5."""
+    if meta.md5 is not None:
+        return [digest.hex() for digest in md5s] == [meta.md5]
+    digest = hashlib.md5(b"".join(md5s), usedforsecurity=False).hexdigest()
+    return _md5_of_parts(meta) == (digest, len(md5s))
+
+
+def may_be_made_of(meta: BlobMeta, part: int) -> bool:
+    """Whether equal parts of this size are as many as the ETag of the blob says."""
+    of_parts = _md5_of_parts(meta)
+    return of_parts is not None and part > 0 and -(-meta.size // part) == of_parts[1]
+
+
+def likely_parts(meta: BlobMeta) -> list[int]:
+    """Return the bytes to digest at once to compare them with what is known of a blob, the likeliest first."""
+    if meta.md5 is not None:
+        return [meta.size] if meta.size else []
+    of_parts = _md5_of_parts(meta)
+    return plausible_parts(meta.size, of_parts[1]) if of_parts is not None else []
 
 
 def _md5_of_parts(meta: BlobMeta) -> tuple[str, int] | None:
@@ -62,17 +88,15 @@ def plausible_parts(size: int, count: int) -> list[int]:
 
 
 def _guesses(size: int, count: int) -> Iterator[int]:
+    if count == 1:
+        yield size
+        return
     fits = [part for part in _USUAL_PARTS if -(-size // part) == count]
     yield from fits
     # An uploader that must keep below a number of parts takes the least whole MiB that does.
     least = -(-size // (count * MIB)) * MIB
     if least not in fits and -(-size // least) == count:
         yield least
-
-
-def _over_parts(read: Read, size: int, part: int) -> str:
-    digests = [_md5(read, at, min(at + part, size)).digest() for at in range(0, size, part)]
-    return hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
 
 
 def _md5(read: Read, start: int, stop: int) -> hashlib._Hash:

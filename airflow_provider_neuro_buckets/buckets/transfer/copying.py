@@ -17,11 +17,17 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     UnsupportedProvider,
 )
 from airflow_provider_neuro_buckets.buckets.listing import Listing
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Capability, CopySource, may_copy_inside
+from airflow_provider_neuro_buckets.buckets.stores.base import (
+    BlobMeta,
+    Capability,
+    CopySource,
+    Proof,
+    may_copy_inside,
+)
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import have_same_content
 from airflow_provider_neuro_buckets.buckets.transfer.content import vouches_for_md5
 from airflow_provider_neuro_buckets.buckets.transfer.crew import Folders, work_off
-from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Moved, Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.plan import Existing, Freshness, freshness_of_copy
 from airflow_provider_neuro_buckets.buckets.transfer.relay import Relay
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
@@ -73,22 +79,22 @@ class Copier:
     reporter: Reporter
     refusals: Refusals
 
-    async def copy(self, wanted: WantedCopy, there: BlobMeta | None) -> int | None:
+    async def copy(self, wanted: WantedCopy, there: BlobMeta | None) -> Moved | None:
         """Copy one blob; once more if it is replaced meanwhile or arrives broken.
 
         :param there: what the destination holds, as far as that matters.
-        :returns: bytes that were copied; `None` if the destination was up to date.
+        :returns: what was copied; `None` if the destination was up to date.
         """
         if there is not None and self.existing.skips_current and await self._is_current(wanted.meta, there):
             return None
         self.reporter.start(wanted.relative, wanted.meta.size)
         try:
-            await self._once(wanted)
+            proof = await self._once(wanted)
         except (Conflict, IntegrityError):
             wanted = WantedCopy(await self.src.store.head(wanted.meta.key), wanted.key, wanted.relative)
-            await self._once(wanted)
+            proof = await self._once(wanted)
         self.reporter.complete(wanted.relative, wanted.meta.size)
-        return wanted.meta.size
+        return Moved(wanted.meta.size, proof)
 
     async def _is_current(self, meta: BlobMeta, there: BlobMeta) -> bool:
         """Whether the destination is what a copy would make it."""
@@ -110,22 +116,24 @@ class Copier:
     async def _vouch(self, meta: BlobMeta, there: BlobMeta) -> bool:
         return await vouches_for_md5(self.src.store, meta) and await vouches_for_md5(self.dst.store, there)
 
-    async def _once(self, wanted: WantedCopy) -> None:
+    async def _once(self, wanted: WantedCopy) -> Proof:
         if not wanted.meta.size:
             # Also the markers of folders, which not every service copies.
             async with self.window.slot(0):
-                await self.dst.store.write(wanted.key, b"")
-        elif not await self._inside(wanted):
-            relay = Relay(src=self.src.store, dst=self.dst.store, window=self.window)
-            await relay.carry(wanted.meta, wanted.key, step=lambda sent: self._step(wanted, sent))
+                return (await self.dst.store.write(wanted.key, b"")).proof
+        proof = await self._inside(wanted)
+        if proof is not None:
+            return proof
+        relay = Relay(src=self.src.store, dst=self.dst.store, window=self.window)
+        return await relay.carry(wanted.meta, wanted.key, step=lambda sent: self._step(wanted, sent))
 
-    async def _inside(self, wanted: WantedCopy) -> bool:
-        """Let the service copy the blob; `False` if it cannot, or refuses to: then streaming it finds out why."""
+    async def _inside(self, wanted: WantedCopy) -> Proof | None:
+        """Let the service copy the blob; `None` if it cannot, or refuses to: then streaming it finds out why."""
         if Capability.COPY not in self.dst.store.capabilities or self.refusals.has(self.src, self.dst):
-            return False
+            return None
         site = await self.src.store.site()
         if not may_copy_inside(site, await self.dst.store.site()):
-            return False
+            return None
         source = CopySource(site=site, meta=wanted.meta, address=self.src.store.address(wanted.meta.key))
         try:
             made = await self.dst.store.copy_from(
@@ -136,22 +144,22 @@ class Copier:
             )
         except (PermissionDenied, UnsupportedProvider) as error:
             self.refusals.add(self.src, self.dst, error)
-            return False
+            return None
         except BadRequest as error:
             log.info("This blob passes through this process: %s", error)
-            return False
-        await self._check(wanted, made)
-        return True
+            return None
+        return await self._check(wanted, made)
 
-    async def _check(self, wanted: WantedCopy, made: BlobMeta) -> None:
+    async def _check(self, wanted: WantedCopy, made: BlobMeta) -> Proof:
         meta = wanted.meta
-        is_other = made.size != meta.size or have_same_content(meta, made) is False
-        if is_other and (made.size != meta.size or await self._vouch(meta, made)):
+        is_same = have_same_content(meta, made)
+        if made.size != meta.size or (is_same is False and await self._vouch(meta, made)):
             raise IntegrityError(
                 f"{self.dst.store.address(wanted.key)} does not have the content of "
                 f"{self.src.store.address(meta.key)}, of which the storage says to have made it",
                 remedy="Copy it again",
             )
+        return Proof.CHECKSUM if is_same else Proof.SIZE
 
     def _step(self, wanted: WantedCopy, current: int) -> None:
         self.reporter.step(wanted.relative, current, wanted.meta.size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import AsyncIterator
@@ -16,11 +15,19 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     IsADirectory,
     SourceChanged,
 )
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, nobody
-from airflow_provider_neuro_buckets.buckets.transfer.checksum import can_compare, is_content_of
-from airflow_provider_neuro_buckets.buckets.transfer.content import read_range, vouches_for_md5
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Proof, nobody
+from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
+    can_compare,
+    have_etag,
+    is_content_of,
+    likely_parts,
+)
+from airflow_provider_neuro_buckets.buckets.transfer.content import read_range
 from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, made_in_thread, share
+from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
+from airflow_provider_neuro_buckets.buckets.transfer.judging import judge
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source, Target
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Moved
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     SINGLE_READ,
     Existing,
@@ -51,10 +58,10 @@ class Fetcher:
     window: Window
     reporter: Reporter
 
-    async def fetch(self, wanted: Wanted) -> int | None:
+    async def fetch(self, wanted: Wanted) -> Moved | None:
         """Download one blob; once more if it is replaced meanwhile or arrives broken.
 
-        :returns: bytes that were moved; `None` if the file was up to date.
+        :returns: what was moved; `None` if the file was up to date.
         """
         present = await self._present(wanted)
         if present is not None and await self._is_current(wanted, present):
@@ -121,26 +128,25 @@ class Fetcher:
 
     # Fetching
 
-    async def _once(self, wanted: Wanted, present: int) -> int:
+    async def _once(self, wanted: Wanted, present: int) -> Moved:
         if self.existing.continues and 0 < present < wanted.meta.size and can_compare(wanted.meta):
             moved = await self._continue(wanted, present)
             if moved is not None:
                 return moved
-        await (self._small(wanted) if wanted.meta.size <= SINGLE_READ else self._large(wanted))
-        return wanted.meta.size
+        proof = await (self._small(wanted) if wanted.meta.size <= SINGLE_READ else self._large(wanted))
+        return Moved(wanted.meta.size, proof)
 
-    async def _continue(self, wanted: Wanted, present: int) -> int | None:
+    async def _continue(self, wanted: Wanted, present: int) -> Moved | None:
         """Fetch only what a file lacks that may be the beginning of the blob; `None` if it turns out not to be."""
         meta = wanted.meta
         async with self._target(wanted) as target:
             if not await in_thread(lambda: self._copy(wanted, target, present)):
                 return None
             self.reporter.step(wanted.relative, present, meta.size)
-            await self._ranges(wanted, target, present)
-            if not await in_thread(lambda: is_content_of(meta, target.read)):
+            if not await self._ranges(wanted, target, present):
                 return None
             await self._finish(meta, target)
-        return meta.size - present
+        return Moved(meta.size - present, Proof.CHECKSUM)
 
     def _copy(self, wanted: Wanted, target: Target, size: int) -> bool:
         """Copy the file that is there; `False` if it is gone or shorter by now. Blocking."""
@@ -156,34 +162,37 @@ class Fetcher:
             source.close()
         return True
 
-    async def _small(self, wanted: Wanted) -> None:
+    async def _small(self, wanted: Wanted) -> Proof:
         meta = wanted.meta
         async with self.window.slot(meta.size):
             content = await self._read(wanted, 0, meta.size)
 
+            def read(start: int, stop: int) -> memoryview:
+                return memoryview(content)[start:stop]
+
             def write() -> None:
                 self.destination.write_whole(wanted.names, content, _time_of(meta))
 
-            def write_checked() -> None:
-                if meta.md5 is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != meta.md5:
-                    raise self._corrupt(meta)
-                write()
+            def write_if_right() -> bool:
+                is_right = not can_compare(meta) or is_content_of(meta, read)
+                if is_right:
+                    write()
+                return is_right
 
-            try:
-                await in_thread(write_checked)
-            except IntegrityError:
-                if await vouches_for_md5(self.store, meta):
-                    raise
-                await in_thread(write)
+            if await in_thread(write_if_right):
+                return Proof.CHECKSUM if can_compare(meta) else Proof.SIZE
+            proof = await judge(self.store, meta, read)
+            await in_thread(write)
+            return proof
 
-    async def _large(self, wanted: Wanted) -> None:
-        meta = wanted.meta
+    async def _large(self, wanted: Wanted) -> Proof:
         async with self._target(wanted) as target:
-            await self._ranges(wanted, target, 0)
-            is_whole = meta.md5 is None or await in_thread(lambda: is_content_of(meta, target.read))
-            if not is_whole and await vouches_for_md5(self.store, meta):
-                raise self._corrupt(meta)
-            await self._finish(meta, target)
+            if await self._ranges(wanted, target, 0):
+                proof = Proof.CHECKSUM
+            else:
+                proof = await judge(self.store, wanted.meta, target.read)
+            await self._finish(wanted.meta, target)
+        return proof
 
     @asynccontextmanager
     async def _target(self, wanted: Wanted) -> AsyncIterator[Target]:
@@ -196,19 +205,36 @@ class Fetcher:
     async def _finish(self, meta: BlobMeta, target: Target) -> None:
         await in_thread(lambda: target.finish(_time_of(meta)))
 
-    async def _ranges(self, wanted: Wanted, target: Target, start: int) -> None:
-        """Read from `start` to the end, in ranges side by side."""
+    async def _ranges(self, wanted: Wanted, target: Target, start: int) -> bool:
+        """Read from `start` to the end, in ranges side by side; return whether the whole is proven to be the blob."""
+        meta = wanted.meta
         received = start
+        part = next(iter(likely_parts(meta)), None)
+        digests = Digests(size=meta.size, part=part, read=target.read) if part is not None else None
+
+        def write(at: int, content: bytearray) -> None:
+            target.write(at, content)
+            if digests is not None:
+                digests.add(at, content)
 
         async def fetch(span: ByteRange) -> None:
             nonlocal received
             async with self.window.slot(len(span)):
                 content = await self._read(wanted, span.start, span.stop)
-                await in_thread(lambda: target.write(span.start, content))
+                await in_thread(lambda: write(span.start, content))
             received += len(span)
-            self.reporter.step(wanted.relative, received, wanted.meta.size)
+            self.reporter.step(wanted.relative, received, meta.size)
 
-        await share(plan_ranges(start, wanted.meta.size), fetch, workers=self.window.max_concurrency)
+        await share(plan_ranges(start, meta.size, part=part), fetch, workers=self.window.max_concurrency)
+
+        def is_proven() -> bool:
+            if digests is not None:
+                digests.add_written(start)
+                if have_etag(meta, digests.of_parts() or []):
+                    return True
+            return can_compare(meta) and is_content_of(meta, target.read)
+
+        return await in_thread(is_proven)
 
     async def _read(self, wanted: Wanted, start: int, stop: int) -> bytearray:
         """Read a range into memory; of a blob that is read at once, tell each step."""
@@ -218,11 +244,6 @@ class Fetcher:
 
         is_whole = (start, stop) == (0, wanted.meta.size)
         return await read_range(self.store, wanted.meta, start, stop, received=step if is_whole else nobody)
-
-    def _corrupt(self, meta: BlobMeta) -> IntegrityError:
-        return IntegrityError(
-            f"the bytes received of {self.store.address(meta.key)} do not have its MD5", remedy="Download it again"
-        )
 
 
 def _time_of(meta: BlobMeta) -> float | None:

@@ -13,10 +13,23 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     TransientError,
 )
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
+from airflow_provider_neuro_buckets.buckets.stores.base import Proof
 from airflow_provider_neuro_buckets.buckets.transfer.local import HOPELESS
 
 DOWN_AFTER = 20
 """So many files in a row that were refused, or failed after all their retries, mean the service, not the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A file that is at its destination.
+
+    :ivar bytes: bytes that had to be moved for it.
+    :ivar proof: what shows that it is the same there.
+    """
+
+    bytes: int
+    proof: Proof
 
 
 @dataclass(slots=True)
@@ -28,6 +41,7 @@ class Outcome:
 
     files: int = 0
     bytes: int = 0
+    verified: int = 0
     unchanged: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
@@ -35,21 +49,19 @@ class Outcome:
     _started: float = field(default_factory=time.monotonic)
     _in_a_row: int = 0
 
-    def moved(self, size: int) -> None:
-        """Count a file that is at its destination.
-
-        :param size: bytes that had to be moved for it.
-        """
+    def moved(self, one: Moved) -> None:
+        """Count a file that is at its destination."""
         self.files += 1
-        self.bytes += size
+        self.bytes += one.bytes
+        self.verified += one.proof is Proof.CHECKSUM
         self._in_a_row = 0
 
-    def fetched(self, size: int | None) -> None:
+    def fetched(self, one: Moved | None) -> None:
         """Count a file that was moved, or was up to date: `None`."""
-        if size is None:
+        if one is None:
             self.unchanged += 1
         else:
-            self.moved(size)
+            self.moved(one)
 
     def failed(self, address: str, error: Exception) -> None:
         """Count a file that is not."""
@@ -63,6 +75,7 @@ class Outcome:
         return TransferReport(
             files=self.files,
             bytes=self.bytes,
+            verified=self.verified,
             seconds=time.monotonic() - self._started,
             unchanged=self.unchanged,
             skipped=self.skipped,

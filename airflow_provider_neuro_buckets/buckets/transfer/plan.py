@@ -96,9 +96,17 @@ def _up_to_mib(size: int) -> int:
     return -(-size // MIB) * MIB
 
 
-def plan_ranges(start: int, stop: int) -> Iterator[ByteRange]:
-    """Cut the bytes ``[start, stop)`` of a blob into ranges to read side by side."""
-    return (ByteRange(at, min(at + PART, stop)) for at in range(start, stop, PART))
+def plan_ranges(start: int, stop: int, *, part: int | None = None) -> Iterator[ByteRange]:
+    """Cut the bytes ``[start, stop)`` of a blob into ranges to read side by side.
+
+    :param part: bytes of the parts that it was made of: no range lies across the end of one, unless they are tiny.
+    """
+    if part is None or part < MIB:
+        part = max(stop, 1)
+    while start < stop:
+        upto = min(start + PART, stop, (start // part + 1) * part)
+        yield ByteRange(start, upto)
+        start = upto
 
 
 def freshness_of_blob(

@@ -14,7 +14,14 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     SourceChanged,
 )
 from airflow_provider_neuro_buckets.buckets.listing import Listing
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, MultipartUpload
+from airflow_provider_neuro_buckets.buckets.stores.base import (
+    BlobMeta,
+    BlobStore,
+    ByteRange,
+    Capability,
+    MultipartUpload,
+    Stored,
+)
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import can_compare, is_content_of
 from airflow_provider_neuro_buckets.buckets.transfer.crew import (
     Folders,
@@ -24,8 +31,9 @@ from airflow_provider_neuro_buckets.buckets.transfer.crew import (
     share,
     work_off,
 )
+from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.local import Source, read_whole
-from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Moved, Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     PART,
     Existing,
@@ -133,11 +141,11 @@ class Upload:
             return
         self.reporter.start(file.relative, file.size)
         try:
-            size = await self._send(path, key, file)
+            stored = await self._send(path, key, file)
         except IntegrityError:
-            size = await self._send(path, key, file)
-        self.reporter.complete(file.relative, size)
-        self.outcome.moved(size)
+            stored = await self._send(path, key, file)
+        self.reporter.complete(file.relative, stored.size)
+        self.outcome.moved(Moved(stored.size, stored.proof))
 
     async def _is_current(self, path: Path, file: LocalFile, there: BlobMeta | None) -> bool:
         """Whether the blob is what an upload would make it."""
@@ -154,46 +162,58 @@ class Upload:
             return await in_thread(lambda: _holds(path, there))
         return freshness is Freshness.CURRENT
 
-    async def _send(self, path: Path, key: str, file: LocalFile) -> int:
+    async def _send(self, path: Path, key: str, file: LocalFile) -> Stored:
         if file.size <= PART:
-            size = await self._small(path, key, file)
-            if size is not None:
-                return size
+            stored = await self._small(path, key, file)
+            if stored is not None:
+                return stored
         return await self._large(path, key, file)
 
-    async def _small(self, path: Path, key: str, file: LocalFile) -> int | None:
+    async def _small(self, path: Path, key: str, file: LocalFile) -> Stored | None:
         """Upload a file in one request; `None` if it has grown beyond what there is room for."""
         async with self.window.slot(file.size):
             content = await in_thread(lambda: read_whole(path, at_most=file.size))
             if content is None:
                 return None
-            await self.store.write(key, content)
+            stored = await self.store.write(key, content)
         self.reporter.step(file.relative, len(content), len(content))
-        return len(content)
+        return stored
 
-    async def _large(self, path: Path, key: str, file: LocalFile) -> int:
+    async def _large(self, path: Path, key: str, file: LocalFile) -> Stored:
         async with made_in_thread(lambda: Source.open(path), Source.close) as source, AsyncExitStack() as stack:
             parts = plan_parts(source.size, limits=self.store.limits)
             async with self.window.slot(0):
                 upload = await stack.enter_async_context(self.store.multipart(key))
-            await self._parts(source, upload, parts, file.relative)
+            digest = await self._parts(source, upload, parts, file.relative)
             await in_thread(source.check)
             async with self.window.slot(0):
-                await upload.complete()
-            return source.size
+                return await upload.complete(md5=digest)
 
-    async def _parts(self, source: Source, upload: MultipartUpload, parts: list[ByteRange], relative: str) -> None:
+    async def _parts(
+        self, source: Source, upload: MultipartUpload, parts: list[ByteRange], relative: str
+    ) -> str | None:
+        """Send the parts; return the MD5 of the whole where the provider keeps it for whoever reads."""
         sent = 0
+        is_kept = Capability.KEEPS_MD5 in self.store.capabilities
+        digests = Digests(size=source.size, part=source.size, read=source.read) if is_kept else None
+
+        def read(span: ByteRange) -> bytes:
+            content = source.read(span.start, span.stop)
+            if digests is not None:
+                digests.add(span.start, content)
+            return content
 
         async def send(part: tuple[int, ByteRange]) -> None:
             nonlocal sent
             number, span = part
             async with self.window.slot(len(span)):
-                await upload.put_part(number, await in_thread(lambda: source.read(span.start, span.stop)))
+                await upload.put_part(number, await in_thread(lambda: read(span)))
             sent += len(span)
             self.reporter.step(relative, sent, source.size)
 
         await share(enumerate(parts, start=1), send, workers=min(self.window.max_concurrency, len(parts)))
+        md5s = digests.of_parts() if digests is not None else None
+        return md5s[0].hex() if md5s else None
 
 
 def _holds(path: Path, there: BlobMeta) -> bool:

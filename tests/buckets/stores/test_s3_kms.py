@@ -22,15 +22,17 @@ CIPHER = etag_of(b"of the cipher text")
 KMS = {"x-amz-server-side-encryption": "aws:kms"}
 
 
-def bucket_of(content: bytes, headers: Mapping[str, str]) -> Choice:
-    """Be a bucket with one blob, whose ETag is not the MD5 of its content."""
+def bucket_of(content: bytes, headers: Mapping[str, str], *, etag: str = CIPHER, part: int | None = None) -> Choice:
+    """Be a bucket with one blob, whose ETag is not the MD5 of its content, nor made of those of its parts."""
     size = len(content)
-    item = f"<Contents><Key>blob</Key><Size>{size}</Size><ETag>{CIPHER}</ETag></Contents>"
-    said = {"ETag": CIPHER, **headers}
+    item = f"<Contents><Key>blob</Key><Size>{size}</Size><ETag>{etag}</ETag></Contents>"
+    said = {"ETag": etag, **headers}
 
     def choose(asked: Asked) -> Answer:
         if "list-type" in asked.query:
             return reply(200, f"<ListBucketResult>{item}</ListBucketResult>".encode())
+        if asked.query == "partNumber=1":
+            return reply(206, content[:part], said)
         wanted = asked.headers.get("Range")
         if wanted is None:
             return reply(200, content, said)
@@ -71,3 +73,32 @@ async def test_a_blob_that_is_not_encrypted_must_have_its_md5(tmp_path: Path, si
         with pytest.raises(TransferError, match="MD5"):
             await buckets.download_dir(f"{BUCKET.uri}/", tmp_path)
     assert names_in(tmp_path) == []
+
+
+OF_PARTS = f'"{CIPHER.strip(chr(34))}-3"'
+PART = 8 * 1024 * 1024
+
+
+async def test_encrypted_blobs_of_parts_are_downloaded_and_counted_as_not_verified(tmp_path: Path) -> None:
+    bucket = bucket_of(bytes(20 * 1024 * 1024), KMS, etag=OF_PARTS, part=PART)
+    async with crafted(bucket) as server, client_at(server) as buckets:
+        report = await buckets.download_dir(f"{BUCKET.uri}/", tmp_path)
+    assert (report.files, report.verified) == (1, 0)
+    assert (tmp_path / "blob").read_bytes() == bytes(20 * 1024 * 1024)
+
+
+async def test_a_blob_of_parts_that_is_not_encrypted_must_have_the_etag_of_its_parts(tmp_path: Path) -> None:
+    bucket = bucket_of(bytes(20 * 1024 * 1024), {}, etag=OF_PARTS, part=PART)
+    async with crafted(bucket) as server, client_at(server) as buckets:
+        with pytest.raises(TransferError, match="MD5s of its parts"):
+            await buckets.download_dir(f"{BUCKET.uri}/", tmp_path)
+    assert names_in(tmp_path) == []
+
+
+async def test_a_blob_of_parts_of_which_nobody_tells_the_size_is_kept_and_counted_as_not_verified(
+    tmp_path: Path,
+) -> None:
+    bucket = bucket_of(bytes(20 * 1024 * 1024), {}, etag=OF_PARTS)
+    async with crafted(bucket) as server, client_at(server) as buckets:
+        report = await buckets.download_dir(f"{BUCKET.uri}/", tmp_path)
+    assert (report.files, report.verified) == (1, 0)

@@ -78,6 +78,7 @@ async def behind(rig: Rig) -> AsyncIterator[tuple[Front, Listing]]:
 
     async def forward(request: web.Request) -> web.Response:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        headers["Host"] = request.host  # it is signed
         url = URL(endpoint + request.raw_path, encoded=True)
         body = io.BytesIO(await request.read()) if request.body_exists else None
         async with http.request(request.method, url, headers=headers, data=body, allow_redirects=False) as answer:

@@ -12,19 +12,21 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     Unavailable,
 )
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
-from airflow_provider_neuro_buckets.buckets.transfer.outcome import DOWN_AFTER, Outcome
+from airflow_provider_neuro_buckets.buckets.stores.base import Proof
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import DOWN_AFTER, Moved, Outcome
 
 
 def test_a_transfer_without_failures_concludes_with_its_totals() -> None:
     outcome = Outcome()
-    outcome.moved(5)
-    outcome.fetched(7)
+    outcome.moved(Moved(5, Proof.SIZE))
+    outcome.fetched(Moved(7, Proof.CHECKSUM))
     outcome.fetched(None)
     outcome.skipped["s"] = "a socket"
     report = outcome.conclude("copy")
-    assert (report.files, report.bytes, report.unchanged, report.skipped, report.failed) == (
+    assert (report.files, report.bytes, report.verified, report.unchanged, report.skipped, report.failed) == (
         2,
         12,
+        1,
         1,
         {"s": "a socket"},
         {},
@@ -34,7 +36,7 @@ def test_a_transfer_without_failures_concludes_with_its_totals() -> None:
 
 def test_every_failure_is_listed_with_its_cause_and_what_was_done_is_reported() -> None:
     outcome = Outcome()
-    outcome.moved(5)
+    outcome.moved(Moved(5, Proof.SIZE))
     outcome.fetched(None)
     causes = {f"k{number}": IntegrityError(f"broken {number}") for number in range(25)}
     for key, error in causes.items():
@@ -52,7 +54,7 @@ def test_every_failure_is_listed_with_its_cause_and_what_was_done_is_reported() 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
 def test_a_disk_that_holds_no_more_ends_the_transfer_which_lists_what_failed(code: int) -> None:
     outcome = Outcome()
-    outcome.moved(1)
+    outcome.moved(Moved(1, Proof.SIZE))
     outcome.failed("k", OSError(code, "no"))
     assert outcome.hopeless is not None
     with pytest.raises(TransferError) as caught:
@@ -72,7 +74,7 @@ def test_a_rejected_token_ends_the_transfer_with_itself() -> None:
 def test_one_refused_file_among_others_is_a_failure_of_that_file() -> None:
     outcome = Outcome()
     outcome.failed("archived", PermissionDenied("this object is archived"))
-    outcome.moved(1)
+    outcome.moved(Moved(1, Proof.SIZE))
     assert outcome.hopeless is None
     with pytest.raises(TransferError) as caught:
         outcome.conclude("copy")
@@ -105,5 +107,5 @@ def test_a_success_in_between_shows_that_the_service_is_there() -> None:
     for number in range(3 * DOWN_AFTER):
         outcome.failed(f"k{number}", Unavailable("no"))
         if number % 10 == 0:
-            outcome.moved(0)
+            outcome.moved(Moved(0, Proof.SIZE))
     assert outcome.hopeless is None

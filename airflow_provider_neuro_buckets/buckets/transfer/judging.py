@@ -1,0 +1,45 @@
+"""Whether content that does not fit what is known of its blob is wrong, or nothing that fits is known of the blob."""
+
+from __future__ import annotations
+
+from airflow_provider_neuro_buckets.buckets.errors import IntegrityError
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, Proof
+from airflow_provider_neuro_buckets.buckets.transfer.checksum import Read, can_compare, is_made_of, may_be_made_of
+from airflow_provider_neuro_buckets.buckets.transfer.content import vouches_for_md5
+from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
+
+
+async def judge(store: BlobStore, meta: BlobMeta, read: Read) -> Proof:
+    """Return what proves that content is that of a blob, of which neither the MD5 nor parts of usual sizes do.
+
+    :param read: reads the content.
+    :raises IntegrityError: it is not.
+    """
+    if not can_compare(meta):
+        return Proof.SIZE
+    if meta.md5 is not None:
+        await refuse_if_vouched(store, meta)
+        return Proof.SIZE
+    part = await store.first_part(meta)
+    if part is None or not may_be_made_of(meta, part):
+        return Proof.SIZE
+    if not await in_thread(lambda: is_made_of(meta, read, part)):
+        raise corrupt(store, meta)
+    return Proof.CHECKSUM
+
+
+async def refuse_if_vouched(store: BlobStore, meta: BlobMeta) -> None:
+    """Refuse content that has another MD5 than its blob.
+
+    :raises IntegrityError: what looks like its MD5 is that.
+    """
+    if await vouches_for_md5(store, meta):
+        raise corrupt(store, meta)
+
+
+def corrupt(store: BlobStore, meta: BlobMeta) -> IntegrityError:
+    """Return the error for bytes that arrived as others."""
+    what = "MD5" if meta.md5 is not None else "ETag, which is made of the MD5s of its parts"
+    return IntegrityError(
+        f"the bytes received of {store.address(meta.key)} do not have its {what}", remedy="Transfer it again"
+    )
