@@ -21,7 +21,10 @@ HERE = Path(__file__).resolve().parent
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; 1 if anything failed, which is not the same as being slow."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.scale != 1.0 and options.out == HERE:
+        parser.error("with --scale, say another folder with --out: a part of the files gives no results to keep")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)
     results = Results(options.out / "results.json")

@@ -8,18 +8,14 @@ from html import escape
 
 from benchmarks.results import Record
 from benchmarks.verdict import per_file, ratio
-from benchmarks.works import ALL, OFFICIAL, OURS, RCLONE, S3HOOK, S5CMD, Server
+from benchmarks.works import ALL, GROWTH, OFFICIAL, OURS, RCLONE, S3HOOK, S5CMD, SIZES, Server
 
-WIDTH, LEFT, RIGHT = 900, 230, 40
+WIDTH, LEFT, RIGHT = 900, 250, 40
 BAR, GAP, HEAD = 11, 14, 70
-LEAST, MOST = 0.01, 4.0
+LEAST, MOST = 0.01, 6.0
 COLOURS = {S5CMD: "#1f77b4", RCLONE: "#9467bd", OFFICIAL: "#d62728", S3HOOK: "#ff7f0e", OURS: "#2ca02c"}
 TICKS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 PANEL, PANEL_TOP = 220, 60
-SIZES = (2_000, 10_000, 50_000)
-CURVES = {"up": ("small-up", "growth-10000-up", "growth-50000-up")} | {
-    "down": ("small-down", "growth-10000-down", "growth-50000-down")
-}
 
 
 def draw(records: Mapping[str, Record]) -> str:
@@ -103,7 +99,7 @@ def _bar_marks(bars: Sequence[tuple[str, Sequence[tuple[str, float]]]]) -> Itera
 def _growth(records: Mapping[str, Record], *, top: float) -> Iterator[str]:
     """Draw time a file over the number of files, one panel for each direction."""
     wide = (WIDTH - 3 * 60) / 2
-    for number, (way, names) in enumerate(CURVES.items()):
+    for number, (way, names) in enumerate(GROWTH.items()):
         left = 60 + number * (wide + 60)
         curves = {
             peer: [

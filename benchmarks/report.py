@@ -8,13 +8,19 @@ from pathlib import Path
 from benchmarks import chart
 from benchmarks.data import MIB
 from benchmarks.results import Record
-from benchmarks.verdict import Figure, cpu, figures, middle, peak, per_file, ratio, ratios, seconds
-from benchmarks.works import ALL, COROUTINE, OFFICIAL, OURS, S5CMD, Server, Work
-
-GROWTH = {"up": ("small-up", "growth-10000-up", "growth-50000-up")} | {
-    "down": ("small-down", "growth-10000-down", "growth-50000-down")
-}
-MOST_GROWTH = 1.2
+from benchmarks.verdict import (
+    Figure,
+    cpu,
+    figures,
+    growth,
+    growth_figures,
+    middle,
+    peak,
+    ratio,
+    ratios,
+    seconds,
+)
+from benchmarks.works import ALL, COROUTINE, GROWTH, MOST_GROWTH, OFFICIAL, OURS, S5CMD, SIZES, Server, Work
 
 HOW = f"""
 Each row is measured on a server that is started for it alone, peers in turn, each round beginning with another one;
@@ -58,7 +64,7 @@ def _lines(records: Mapping[str, Record]) -> Iterator[str]:
             yield from _table(chosen)
             yield ""
     yield from _growth(records)
-    yield from _missed(rows)
+    yield from _missed(rows, records)
     yield "## How it is measured\n"
     yield HOW + "\n"
     yield from _machines([record for _, record in rows])
@@ -101,49 +107,41 @@ def _short(errors: Sequence[str]) -> str:
 
 
 def _growth(records: Mapping[str, Record]) -> Iterator[str]:
-    lines = [line for way, names in GROWTH.items() if (line := _growth_of(way, names, records))]
+    lines = [
+        f"| {way} | {peer} | {' | '.join(f'{value * 1000:.2f}' for value in times)} | {times[-1] / times[0]:.2f} × |"
+        for way, names in GROWTH.items()
+        for peer in (OURS, S5CMD)
+        if (times := growth(records, names, peer))
+    ]
     if lines:
         yield "## Growth\n"
-        yield "Milliseconds a file, as the folder grows.\n"
-        yield "| direction | peer | 2,000 | 10,000 | 50,000 | 50,000 to 2,000 |"
-        yield "|---|---|---|---|---|---|"
+        yield f"Milliseconds a file, as the folder grows; ours at most {MOST_GROWTH} ×.\n"
+        sizes = " | ".join(f"{size:,}" for size in SIZES)
+        yield f"| direction | peer | {sizes} | {SIZES[-1]:,} to {SIZES[0]:,} |"
+        yield "|---" * (len(SIZES) + 3) + "|"
         yield "\n".join(lines) + "\n"
 
 
-def _growth_of(way: str, names: Sequence[str], records: Mapping[str, Record]) -> str:
-    """Return the lines of one direction; empty unless all sizes were measured."""
-    if any(name not in records for name in names):
-        return ""
-    lines = []
-    for peer in (OURS, S5CMD):
-        each = [per_file(records[name], peer) for name in names]
-        times = [value for value in each if value is not None]
-        if len(times) == len(names):
-            grown = times[-1] / times[0]
-            verdict = f"{grown:.2f} ×" + (
-                f" (at most {MOST_GROWTH}) {_mark(grown <= MOST_GROWTH)}" if peer == OURS else ""
-            )
-            cells = " | ".join(f"{value * 1000:.2f}" for value in times)
-            lines.append(f"| {way} | {peer} | {cells} | {verdict} |")
-    return "\n".join(lines)
-
-
-def _missed(rows: Sequence[tuple[Work, Record]]) -> Iterator[str]:
-    missed = [
-        (work, record, [figure for figure in figures(work, record) if not figure.is_met]) for work, record in rows
-    ]
-    missed = [(work, record, what) for work, record, what in missed if what]
-    checked = sum(len(figures(work, record)) for work, record in rows)
+def _missed(rows: Sequence[tuple[Work, Record]], records: Mapping[str, Record]) -> Iterator[str]:
+    grown = growth_figures(records)
+    found = [(work, record, figures(work, record)) for work, record in rows]
+    missed = [(work, record, what) for work, record, whole in found if (what := _unmet(whole))]
+    checked = len(grown) + sum(len(whole) for _, _, whole in found)
     yield "## What was missed\n"
-    if not missed:
+    if not missed and not _unmet(grown):
         yield f"Nothing: all {checked} figures were reached.\n"
-        return
+    if _unmet(grown):
+        yield "\n".join(f"- {_told(figure)}" for figure in _unmet(grown)) + "\n"
     for work, record, what in missed:
         yield f"### {work.title} ({work.name})\n"
         yield "\n".join(f"- {_told(figure)}" for figure in what) + "\n"
         if record.profile:
             yield "Where the CPU time of the event loop's thread goes:\n"
             yield f"```\n{record.profile}\n```\n"
+
+
+def _unmet(whole: Sequence[Figure]) -> list[Figure]:
+    return [figure for figure in whole if not figure.is_met]
 
 
 def _told(figure: Figure) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.job import Sample
 from benchmarks.results import Record
-from benchmarks.works import COROUTINE, OURS, Work
+from benchmarks.works import COROUTINE, GROWTH, MOST_GROWTH, OURS, SIZES, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +90,19 @@ def per_file(record: Record, peer: str) -> float | None:
     """Return the median seconds a file."""
     value = middle(record, peer, seconds)
     return None if value is None else value / record.files
+
+
+def growth(records: Mapping[str, Record], names: Sequence[str], peer: str) -> list[float]:
+    """Return the seconds a file of a peer in each of some rows; empty unless it has all of them."""
+    found = [per_file(records[name], peer) for name in names if name in records]
+    times = [value for value in found if value is not None]
+    return times if len(times) == len(names) else []
+
+
+def growth_figures(records: Mapping[str, Record]) -> list[Figure]:
+    """Return what growing folders had to reach, as far as it was measured."""
+    return [
+        Figure(f"× the time a file of {SIZES[0]:,} files at {SIZES[-1]:,} ({way})", times[-1] / times[0], MOST_GROWTH)
+        for way, names in GROWTH.items()
+        if (times := growth(records, names, OURS))
+    ]

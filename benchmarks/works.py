@@ -152,6 +152,14 @@ _AZURE = tuple(
     for work in _TABLE
 )
 
+GROWTH: Mapping[str, tuple[str, ...]] = {
+    way: (f"small-{way}", f"growth-10000-{way}", f"growth-50000-{way}") for way in ("up", "down")
+}
+"""The rows that differ in nothing but the number of files, which is `SIZES`."""
+SIZES = (2_000, 10_000, 50_000)
+MOST_GROWTH = 1.2
+"""Time a file in the largest folder to that in the smallest."""
+
 ALL = (*_TABLE, *_GROWTH, *_HUGE, _MILLION, *_AZURE)
 
 
