@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator
 
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, ResourceNotFound
+from airflow_provider_neuro_buckets.buckets.stores.base import Capability
 from airflow_provider_neuro_buckets.buckets.transfer.content import PART, put_content, read_content
 from conformance.rigs.base import Rig
 from conformance.watching import WatchedStore
@@ -49,6 +51,16 @@ async def test_an_iterator_is_one_request_while_it_fits_one_part_and_parts_beyon
     await put_content(watched, "blob", chunked(content, chunk))
     assert await rig.get("blob") == content
     assert watched.verbs == verbs
+
+
+async def test_an_iterator_in_parts_has_the_md5_of_the_whole_where_the_provider_keeps_one(rig: Rig) -> None:
+    content = os.urandom(2 * PART + 5)
+    await put_content(rig.store, "blob", chunked(content, 1_000_003))
+    found = await rig.store.head("blob")
+    if Capability.KEEPS_MD5 in rig.store.capabilities:
+        assert found.md5 == hashlib.md5(content).hexdigest()
+    else:
+        assert found.md5 in {None, hashlib.md5(content).hexdigest()}
 
 
 async def test_an_iterator_that_yields_nothing_puts_an_empty_blob(rig: Rig) -> None:

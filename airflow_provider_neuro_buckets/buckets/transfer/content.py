@@ -13,6 +13,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobStore,
     ByteRange,
     Bytes,
+    Capability,
     MultipartUpload,
     Told,
     nobody,
@@ -47,9 +48,10 @@ async def put_content(store: BlobStore, key: str, content: Content) -> None:
         if not more:
             await store.write(key, part)
             return
+        digest = hashlib.md5(usedforsecurity=False) if Capability.KEEPS_MD5 in store.capabilities else None
         async with store.multipart(key) as upload:
-            await _send(upload, part, parts)
-            await upload.complete()
+            await _send(upload, part, parts, digest)
+            await upload.complete(md5=digest.hexdigest() if digest is not None else None)
 
 
 async def _parts(content: AsyncIterable[bytes]) -> AsyncGenerator[tuple[bytes, bool]]:
@@ -67,8 +69,13 @@ async def _parts(content: AsyncIterable[bytes]) -> AsyncGenerator[tuple[bytes, b
     yield bytes(buffer), False
 
 
-async def _send(upload: MultipartUpload, first: bytes, rest: AsyncGenerator[tuple[bytes, bool]]) -> None:
-    """Send parts, a few side by side; the first failure ends the others and is raised as it was."""
+async def _send(
+    upload: MultipartUpload, first: bytes, rest: AsyncGenerator[tuple[bytes, bool]], digest: hashlib._Hash | None
+) -> None:
+    """Send parts, a few side by side; the first failure ends the others and is raised as it was.
+
+    :param digest: takes all parts in their order.
+    """
     slots = asyncio.Semaphore(PARTS_IN_FLIGHT)
     number, part, more = 1, first, True
     try:
@@ -76,6 +83,8 @@ async def _send(upload: MultipartUpload, first: bytes, rest: AsyncGenerator[tupl
             while True:
                 await slots.acquire()
                 group.create_task(upload.put_part(number, part)).add_done_callback(lambda _: slots.release())
+                if digest is not None:
+                    await asyncio.to_thread(digest.update, part)
                 if not more:
                     return
                 part, more = await anext(rest)
