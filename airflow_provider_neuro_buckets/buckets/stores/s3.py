@@ -65,7 +65,7 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     parse_listing,
     site_of,
 )
-from airflow_provider_neuro_buckets.buckets.uri import blob_uri
+from airflow_provider_neuro_buckets.buckets.uri import quote_key
 
 LARGEST_PAGE = 16 * 1024 * 1024
 BATCH = 1000
@@ -96,6 +96,7 @@ class S3Store:
         self, *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
     ) -> None:
         self._bucket = bucket
+        self._uri = str(bucket.uri)
         self._credentials = credentials
         self._signer = S3Signer()
         self._lane = DirectLane(http=http, credentials=credentials, signer=self._signer, retry=retry)
@@ -108,7 +109,7 @@ class S3Store:
 
     def address(self, key: str) -> str:
         """Return the ``blob:`` URI of a key."""
-        return str(blob_uri(self._bucket.uri, key))
+        return f"{self._uri}/{quote_key(key)}"
 
     async def aclose(self) -> None:
         """Release nothing: the connections belong to the session."""

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import quote, unquote_plus
 from xml.sax.saxutils import escape
 
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
+from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -20,8 +20,8 @@ from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Page, Site
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
+from airflow_provider_neuro_buckets.buckets.stores.s3_signature import Seal
 
-UNSIGNED = "UNSIGNED-PAYLOAD"
 SMALL_ANSWER = 1024 * 1024
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _EXPIRED = frozenset(
@@ -49,36 +49,20 @@ def encode_query(fields: Mapping[str, str | None]) -> str:
     return "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in fields.items() if value is not None)
 
 
-class _UnsignedBody(S3SigV4Auth):
-    """S3's signature without a hash of the body: the body is bound by the signed ``Content-MD5`` instead."""
-
-    def payload(self, request: AWSRequest) -> str:  # noqa: ARG002 - botocore's signature
-        return UNSIGNED
-
-
 class S3Signer:
     """Signs requests to one bucket with whatever credentials are current."""
 
     def __init__(self) -> None:
         self._for: BucketCredentials | None = None
-        self._auth: _UnsignedBody | None = None
-        self._base = ""
+        self._seal: Seal | None = None
 
     def sign(self, credentials: BucketCredentials, request: Request) -> tuple[str, dict[str, str]]:
         """Return URL and headers of a signed request."""
-        if credentials is not self._for or self._auth is None:
-            self._use(credentials)
-        assert self._auth is not None
-        url = self._base + request.path + ("?" + request.query if request.query else "")
-        signed = AWSRequest(method=request.method, url=url, headers=dict(request.headers))
-        self._auth.add_auth(signed)
-        return url, dict(signed.headers.items())
-
-    def _use(self, credentials: BucketCredentials) -> None:
-        keys = credentials.credentials
-        self._auth = _UnsignedBody(_secrets(keys), "s3", region(keys))
-        self._base = bucket_url(keys)
-        self._for = credentials
+        if credentials is not self._for or self._seal is None:
+            keys = credentials.credentials
+            self._seal = Seal(_secrets(keys), region=region(keys), base=bucket_url(keys))
+            self._for = credentials
+        return self._seal.url(request), self._seal.headers(request)
 
     def presign(self, credentials: BucketCredentials, key: str, seconds: int) -> str:
         """Return a URL with which anybody can GET `key`."""
