@@ -60,8 +60,7 @@ with DAG(
     empty_staging = BucketBlobRmOperator(task_id="empty_staging", uri=RESULTS, recursive=True)
     read = read_release(RELEASES, "{{ params.version }}")
 
-    create_staging >> make_results(STAGING)
-    create_staging >> complete
+    create_staging >> make_results(STAGING) >> complete
     [complete, create_releases] >> publish >> [empty_staging, read]
     # The example cleans up after itself; a real one keeps its releases.
     for name, made, last in (
