@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from benchmarks.results import Results
 from benchmarks.works import ALL, PEERS, Work, named
 
 HERE = Path(__file__).resolve().parent
+_STOPPED = 128 + signal.SIGTERM
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("with --scale, say another folder with --out: a part of the files gives no results to keep")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_STOPPED))  # servers and files go with it
     results = Results(options.out / "results.json")
     failed = False
     if not options.report_only:
@@ -65,6 +68,7 @@ def _measure(options: argparse.Namespace, results: Results) -> bool:
                 whole = False
                 continue
             results.put(record)
+            report.write(results.read(), options.out)
             whole = whole and not any(cell.error for cell in record.cells)
             if all(later.data != work.data for later in works[number + 1 :]):
                 shelf.drop(work.data)
