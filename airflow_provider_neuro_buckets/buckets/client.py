@@ -544,7 +544,9 @@ class Buckets:
         """Download a blob to a local file. Atomic: it is verified beside its target, then renamed; mtime is the blob's.
 
         :param update: only if the file is missing, has another size, or is older than the blob.
-        :param continue_: go on with a file that is the beginning of this blob; anything else is fetched anew.
+        :param continue_: go on with a file that is the beginning of this blob, or with what a try that was cut off has
+            left beside it; anything else is fetched anew. Of a large blob, a try that is cut off then leaves a hidden
+            temporary file, for a day at most.
         :raises IntegrityError: the bytes are not those that were promised; the old file stays.
         """
         return await engine.download_file(
@@ -601,7 +603,8 @@ class Buckets:
         Each file is atomic and verified; nothing is ever written outside `dst`.
 
         :param update: only blobs whose file is missing, has another size, or is older.
-        :param continue_: go on with files that are the beginning of their blob.
+        :param continue_: go on with files that are the beginning of their blob, and with large ones that an earlier
+            try was fetching when it was cut off: as in `download_file`.
         :param filter: asked for each path relative to `src`, folders with a ``/`` at their end; `False` skips it.
         :raises TransferError: some blobs failed or cannot be local files; the others are there.
         """

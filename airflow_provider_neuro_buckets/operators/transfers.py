@@ -77,7 +77,8 @@ class BucketDownloadDirOperator(BucketsOperator):
     :param src: the address, such as ``blob:bucket/folder/``.
     :param dst: the folder: a path or a ``file:`` URL; made if missing.
     :param update: only blobs whose file is missing, has another size, or is older.
-    :param continue_: go on with files that are the beginning of their blob.
+    :param continue_: go on with files that are the beginning of their blob, and with large ones that the last try was
+        fetching when it failed or was killed.
     """
 
     template_fields: Sequence[str] = (*BucketsOperator.template_fields, "src", "dst")

@@ -63,9 +63,9 @@ class Digests:
         """Take bytes that are in the file by now. Blocking: run in a thread."""
         self._add(start, memoryview(content).nbytes, memoryview(content))
 
-    def add_written(self, size: int) -> None:
-        """Take the first `size` bytes, which are in the file by now. Blocking: run in a thread."""
-        self._add(0, size, None)
+    def add_written(self, start: int, stop: int) -> None:
+        """Take the bytes ``[start, stop)``, which are in the file by now. Blocking: run in a thread."""
+        self._add(start, stop - start, None)
 
     def _add(self, start: int, size: int, content: memoryview | None) -> None:
         at, stop = start, start + size

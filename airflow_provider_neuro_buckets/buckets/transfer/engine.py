@@ -141,7 +141,9 @@ async def download_file(
     meta = await _blob(src, remedy="Download it with download_dir")
     local = file_url(dst)
     outcome = Outcome()
-    async with made_in_thread(lambda: Destination(dst.parent), Destination.close) as destination:
+    async with made_in_thread(
+        lambda: Destination(dst.parent, resumes=existing.continues), Destination.close
+    ) as destination:
         fetcher = Fetcher(
             store=src.listing.store,
             destination=destination,
@@ -192,7 +194,7 @@ async def download_dir(
         return src.url(prefix + relative), file_url(dst / relative if is_local else dst)
 
     reporter = FolderReporter(progress, addresses) if progress else Reporter()
-    async with made_in_thread(lambda: Destination(dst), Destination.close) as destination:
+    async with made_in_thread(lambda: Destination(dst, resumes=existing.continues), Destination.close) as destination:
         fetcher = Fetcher(
             store=src.listing.store, destination=destination, existing=existing, window=window, reporter=reporter
         )

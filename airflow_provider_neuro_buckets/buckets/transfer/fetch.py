@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from airflow_provider_neuro_buckets.buckets.errors import (
+    AuthenticationError,
     ConfigurationError,
     Conflict,
     IntegrityError,
     IsADirectory,
+    PermissionDenied,
     SourceChanged,
+    TransientError,
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Proof, nobody
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
@@ -33,10 +36,14 @@ from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     Existing,
     Freshness,
     freshness_of_file,
+    gaps,
     plan_ranges,
 )
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
+
+_MAY_PASS = (TransientError, AuthenticationError, PermissionDenied)
+"""After these the next try may find everything as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +136,41 @@ class Fetcher:
     # Fetching
 
     async def _once(self, wanted: Wanted, present: int) -> Moved:
-        if self.existing.continues and 0 < present < wanted.meta.size and can_compare(wanted.meta):
-            moved = await self._continue(wanted, present)
-            if moved is not None:
-                return moved
+        if self.existing.continues and can_compare(wanted.meta):
+            is_beginning = 0 < present < wanted.meta.size
+            if wanted.meta.size > SINGLE_READ or is_beginning:
+                moved = await self._continue(wanted, present if is_beginning else 0)
+                if moved is not None:
+                    return moved
         proof = await (self._small(wanted) if wanted.meta.size <= SINGLE_READ else self._large(wanted))
         return Moved(wanted.meta.size, proof)
 
     async def _continue(self, wanted: Wanted, present: int) -> Moved | None:
-        """Fetch only what a file lacks that may be the beginning of the blob; `None` if it turns out not to be."""
+        """Fetch only what an earlier try did not, or what a file lacks that may be the beginning of the blob.
+
+        What cannot be finished now is left beside the target for the next try.
+
+        :returns: `None` if what was there turns out to be something else.
+        """
         meta = wanted.meta
-        async with self._target(wanted) as target:
-            if not await in_thread(lambda: self._copy(wanted, target, present)):
+        version = f"{meta.etag} {meta.size}" if meta.size > SINGLE_READ else None
+        async with self._target(wanted, version=version) as target:
+            written = target.written
+            if not written and present:
+                if not await in_thread(lambda: self._copy(wanted, target, present)):
+                    return None
+                written = [ByteRange(0, present)]
+            try:
+                is_proven = await self._ranges(wanted, target, written)
+            except BaseException as error:
+                if isinstance(error, _MAY_PASS) or not isinstance(error, Exception):
+                    target.keep()
+                raise
+            if not is_proven and written:
                 return None
-            self.reporter.step(wanted.relative, present, meta.size)
-            if not await self._ranges(wanted, target, present):
-                return None
+            proof = Proof.CHECKSUM if is_proven else await judge(self.store, meta, target.read)
             await self._finish(meta, target)
-        return Moved(meta.size - present, Proof.CHECKSUM)
+        return Moved(meta.size - sum(map(len, written)), proof)
 
     def _copy(self, wanted: Wanted, target: Target, size: int) -> bool:
         """Copy the file that is there; `False` if it is gone or shorter by now. Blocking."""
@@ -187,7 +211,7 @@ class Fetcher:
 
     async def _large(self, wanted: Wanted) -> Proof:
         async with self._target(wanted) as target:
-            if await self._ranges(wanted, target, 0):
+            if await self._ranges(wanted, target, []):
                 proof = Proof.CHECKSUM
             else:
                 proof = await judge(self.store, wanted.meta, target.read)
@@ -195,9 +219,9 @@ class Fetcher:
         return proof
 
     @asynccontextmanager
-    async def _target(self, wanted: Wanted) -> AsyncIterator[Target]:
+    async def _target(self, wanted: Wanted, *, version: str | None = None) -> AsyncIterator[Target]:
         def begin() -> Target:
-            return self.destination.begin(wanted.names, size=wanted.meta.size)
+            return self.destination.begin(wanted.names, size=wanted.meta.size, version=version)
 
         async with made_in_thread(begin, Target.discard) as target:
             yield target
@@ -205,10 +229,12 @@ class Fetcher:
     async def _finish(self, meta: BlobMeta, target: Target) -> None:
         await in_thread(lambda: target.finish(_time_of(meta)))
 
-    async def _ranges(self, wanted: Wanted, target: Target, start: int) -> bool:
-        """Read from `start` to the end, in ranges side by side; return whether the whole is proven to be the blob."""
+    async def _ranges(self, wanted: Wanted, target: Target, written: list[ByteRange]) -> bool:
+        """Read what is not written yet, in ranges side by side; return whether the whole is proven to be the blob."""
         meta = wanted.meta
-        received = start
+        received = sum(map(len, written))
+        if received:
+            self.reporter.step(wanted.relative, received, meta.size)
         part = next(iter(likely_parts(meta)), None)
         digests = Digests(size=meta.size, part=part, read=target.read) if part is not None else None
 
@@ -225,11 +251,13 @@ class Fetcher:
             received += len(span)
             self.reporter.step(wanted.relative, received, meta.size)
 
-        await share(plan_ranges(start, meta.size, part=part), fetch, workers=self.window.max_concurrency)
+        missing = (span for start, stop in gaps(written, meta.size) for span in plan_ranges(start, stop, part=part))
+        await share(missing, fetch, workers=self.window.max_concurrency)
 
         def is_proven() -> bool:
             if digests is not None:
-                digests.add_written(start)
+                for span in written:
+                    digests.add_written(span.start, span.stop)
                 if have_etag(meta, digests.of_parts() or []):
                     return True
             return can_compare(meta) and is_content_of(meta, target.read)

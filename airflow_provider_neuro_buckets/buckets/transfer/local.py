@@ -12,10 +12,11 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotADirectory, SourceChanged
+from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange
 from airflow_provider_neuro_buckets.buckets.transfer import temporary
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -114,11 +115,13 @@ class Destination:
     """A local folder that a transfer writes into. Closed by whoever opened it.
 
     :param root: the folder; made with its parents if missing, symbolic links above it are followed.
+    :param resumes: whether what earlier tries have left is gone on with, not swept away.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, resumes: bool = False) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.root = root
+        self._resumes = resumes
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._mode = 0o666 & ~_umask()
         self._swept: set[tuple[str, ...]] = set()
@@ -188,17 +191,19 @@ class Destination:
         finally:
             target.discard()
 
-    def begin(self, names: tuple[str, ...], *, size: int = 0) -> Target:
-        """Make the temporary file of a target.
+    def begin(self, names: tuple[str, ...], *, size: int = 0, version: str | None = None) -> Target:
+        """Make the temporary file of a target, or take up the one that an earlier try has left.
 
         :param size: bytes to come, so that a disk which cannot hold them is noticed before the first is written.
+        :param version: pins what is written, so that a later try may go on with it.
         """
         path = self.root.joinpath(*names)
         with self._open(names[:-1], makes=True) as folder, _naming(path):
             if names[:-1] not in self._swept:
                 self._swept.add(names[:-1])
-                temporary.sweep(folder)
-            name, file = temporary.create(names[-1], folder)
+                temporary.sweep(folder, resumes=self._resumes)
+            taken = temporary.take_up(names[-1], version, folder) if version is not None else None
+            name, file = taken or temporary.create(names[-1], folder)
             target = Target(path, os.dup(folder), name, file, self._mode)
             try:
                 target.make_room(size)
@@ -230,6 +235,9 @@ class Target:
     _temporary: str
     _file: int
     _mode: int
+    written: list[ByteRange] = field(default_factory=list)
+    """What an earlier try has written, as far as can be told."""
+    _is_kept: bool = False
 
     def make_room(self, size: int) -> None:
         """Give the file its size, unless the disk does not have so much left.
@@ -238,8 +246,12 @@ class Target:
         """
         if not size:
             return
+        if os.fstat(self._file).st_size == size:
+            self.written = _written(self._file, size)
+        else:
+            os.ftruncate(self._file, 0)
         disk = os.fstatvfs(self._file)
-        if disk.f_blocks and disk.f_bfree * disk.f_frsize < size:
+        if disk.f_blocks and disk.f_bfree * disk.f_frsize < size - sum(map(len, self.written)):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.ftruncate(self._file, size)
 
@@ -274,9 +286,13 @@ class Target:
             os.replace(self._temporary, self._path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._temporary = ""
 
+    def keep(self) -> None:
+        """Leave the temporary file for a later try, if that would find it, and something in it."""
+        self._is_kept = self._temporary.endswith(temporary.RESUMABLE) and os.fstat(self._file).st_blocks > 0
+
     def discard(self) -> None:
-        """Close everything; remove the temporary file unless it was finished."""
-        if self._temporary:
+        """Close everything; remove the temporary file unless it was finished, or is to be kept."""
+        if self._temporary and not self._is_kept:
             with suppress(FileNotFoundError):
                 os.unlink(self._temporary, dir_fd=self._folder)
             self._temporary = ""
@@ -284,6 +300,18 @@ class Target:
             os.close(self._file)
             os.close(self._folder)
             self._file = -1
+
+
+def _written(file: int, size: int) -> list[ByteRange]:
+    """Return what of a file has been written: elsewhere it has holes. The file system itself takes note of that."""
+    found: list[ByteRange] = []
+    at = 0
+    with suppress(OSError):  # there is nothing more, or the file system does not tell
+        while at < size:
+            start = os.lseek(file, at, os.SEEK_DATA)
+            at = min(os.lseek(file, start, os.SEEK_HOLE), size)
+            found.append(ByteRange(start, at))
+    return found
 
 
 def _open_folder(name: str, above: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import Enum, StrEnum
 
@@ -107,6 +107,17 @@ def plan_ranges(start: int, stop: int, *, part: int | None = None) -> Iterator[B
         upto = min(start + PART, stop, (start // part + 1) * part)
         yield ByteRange(start, upto)
         start = upto
+
+
+def gaps(written: Iterable[ByteRange], size: int) -> Iterator[tuple[int, int]]:
+    """Yield what lies between ranges in order, and behind the last."""
+    at = 0
+    for span in written:
+        if at < span.start:
+            yield at, span.start
+        at = span.stop
+    if at < size:
+        yield at, size
 
 
 def freshness_of_blob(

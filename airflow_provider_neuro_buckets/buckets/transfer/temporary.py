@@ -2,21 +2,27 @@
 
 A writer holds a lock on its file for as long as it lives, so that anybody can tell a file under way from one that a
 crash left behind, also from within another container or on a file system that several hosts share.
+
+A file that a later try may go on with has a name that this try finds again: it is made of the target's and of what pins
+the version of the blob.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import secrets
+import stat
 import time
 from contextlib import suppress
 
 SUFFIX = ".neuro-partial"
+RESUMABLE = ".neuro-resumable"
 STALE_SECONDS = 24 * 3600
-_NAME = re.compile(r"\..{0,50}\.[0-9a-f]{16}" + re.escape(SUFFIX), re.DOTALL)
+_NAME = re.compile(r"\..{0,50}\.[0-9a-f]{16}" + f"({re.escape(SUFFIX)}|{re.escape(RESUMABLE)})", re.DOTALL)
 _TAKEN = frozenset({errno.EAGAIN, errno.EACCES})
 
 
@@ -47,19 +53,50 @@ def create(name: str, folder: int) -> tuple[str, int]:
         os.close(file)  # somebody swept it away in between
 
 
-def sweep(folder: int) -> None:
-    """Remove the temporary files in an open folder whose writer is gone."""
+def resumable_name(name: str, version: str) -> str:
+    """Return the name under which one version of a file is written so that it can be gone on with."""
+    digest = hashlib.sha256(f"{name}\0{version}".encode("utf-8", "surrogateescape")).hexdigest()
+    return f".{name[:50]}.{digest[:16]}{RESUMABLE}"
+
+
+def take_up(name: str, version: str, folder: int) -> tuple[str, int] | None:
+    """Open, locked, what an earlier try of one version of a file has left, or begin it; return its name and descriptor.
+
+    `None` if somebody else is writing it, or made it, or could do so unnoticed.
+    """
+    temporary = resumable_name(name, version)
+    flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        file = os.open(temporary, flags, 0o600, dir_fd=folder)
+    except OSError:
+        return None
+    if _lock(file) is True and _is_ours_alone(os.fstat(file)):
+        return temporary, file
+    os.close(file)
+    return None
+
+
+def _is_ours_alone(status: os.stat_result) -> bool:
+    is_file = stat.S_ISREG(status.st_mode) and not status.st_mode & 0o077
+    return is_file and status.st_uid == os.geteuid() and status.st_nlink == 1
+
+
+def sweep(folder: int, *, resumes: bool = False) -> None:
+    """Remove the temporary files in an open folder whose writer is gone.
+
+    :param resumes: leave those that can be gone on with, unless nobody did so for a day.
+    """
     for name in os.listdir(folder):
         if is_temporary(name):
             with suppress(OSError):
-                _sweep(name, folder)
+                _sweep(name, folder, is_spared=resumes and name.endswith(RESUMABLE))
 
 
-def _sweep(name: str, folder: int) -> None:
+def _sweep(name: str, folder: int, *, is_spared: bool) -> None:
     file = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     try:
         is_free = _lock(file)
-        if is_free is None:
+        if is_free is None or (is_free and is_spared):
             is_free = time.time() - os.fstat(file).st_mtime > STALE_SECONDS
         if is_free:
             os.unlink(name, dir_fd=folder)

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing
 from airflow_provider_neuro_buckets.buckets.transfer.plan import PART, SINGLE_READ
+from airflow_provider_neuro_buckets.buckets.transfer.temporary import RESUMABLE
 from buckets.transfer.asking import download, download_one, upload, upload_one
 from buckets.transfer.trees import plant, snapshot
 from buckets.transfer.watched import Call, Guard, remote
@@ -64,19 +65,40 @@ async def settled() -> bool:
     return False
 
 
-@pytest.mark.parametrize("existing", [Existing.REPLACE, Existing.CONTINUE])
 async def test_a_download_cancelled_at_any_moment_keeps_the_old_file_and_leaves_nothing(
-    aws: Rig, tmp_path: Path, existing: Existing
+    aws: Rig, tmp_path: Path
 ) -> None:
     await aws.put("k", LARGE)
     old = LARGE[:PART]
 
     async def transfer(guard: Guard) -> None:
         plant(tmp_path, {"f": old})
-        await download_one(remote(aws, "k", guard)[0], tmp_path / "f", existing=existing)
+        await download_one(remote(aws, "k", guard)[0], tmp_path / "f")
 
     async def check() -> None:
         assert snapshot(tmp_path) in ({"f": old}, {"f": LARGE})
+
+    assert await at_every_moment(transfer, check, step=7) > 14
+    assert snapshot(tmp_path) == {"f": LARGE}
+
+
+async def test_a_download_that_continues_and_is_cancelled_at_any_moment_leaves_what_the_next_one_goes_on_with(
+    aws: Rig, tmp_path: Path
+) -> None:
+    await aws.put("k", LARGE)
+    old = LARGE[:PART]
+
+    def left() -> list[Path]:
+        return [path for path in tmp_path.iterdir() if path.name.endswith(RESUMABLE)]
+
+    async def transfer(guard: Guard) -> None:
+        plant(tmp_path, {"f": old})
+        await download_one(remote(aws, "k", guard)[0], tmp_path / "f", existing=Existing.CONTINUE)
+
+    async def check() -> None:
+        assert len(left()) <= 1
+        await download_one(remote(aws, "k")[0], tmp_path / "f", existing=Existing.CONTINUE)
+        assert snapshot(tmp_path) == {"f": LARGE}
 
     assert await at_every_moment(transfer, check, step=7) > 14
     assert snapshot(tmp_path) == {"f": LARGE}

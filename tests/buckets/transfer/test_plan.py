@@ -18,6 +18,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     Symlinks,
     freshness_of_blob,
     freshness_of_file,
+    gaps,
     plan_parts,
     plan_ranges,
 )
@@ -42,6 +43,26 @@ def test_parts_tile_the_file_within_the_limits_of_the_provider(size: int, wanted
     assert len({len(part) for part in parts[:-1]}) <= 1
     assert all(S3.smallest <= len(part) <= S3.largest for part in parts[:-1])
     assert len(parts[-1]) <= S3.largest
+
+
+@given(size=st.integers(1, 300 * MIB), part=st.integers(MIB, 300 * MIB), start=st.integers(0, 300 * MIB))
+def test_ranges_tile_what_is_read_and_none_lies_across_the_end_of_a_part(size: int, part: int, start: int) -> None:
+    start = min(start, size - 1)
+    spans = list(plan_ranges(start, size, part=part))
+    assert tiles(spans, start, size)
+    assert all(len(span) <= PART for span in spans)
+    assert all(span.start // part == (span.stop - 1) // part for span in spans)
+
+
+def test_tiny_parts_do_not_make_tiny_ranges() -> None:
+    assert len(list(plan_ranges(0, 10 * PART, part=1000))) == 10
+
+
+def test_gaps_are_what_lies_between_before_and_behind() -> None:
+    written = [ByteRange(2, 4), ByteRange(4, 5), ByteRange(7, 9)]
+    assert list(gaps(written, 12)) == [(0, 2), (5, 7), (9, 12)]
+    assert list(gaps([], 3)) == [(0, 3)]
+    assert list(gaps([ByteRange(0, 3)], 3)) == []
 
 
 def test_a_file_of_more_than_ten_thousand_usual_parts_gets_larger_ones() -> None:
