@@ -71,8 +71,13 @@ def watched(running_watched: WatchedPlatform, monkeypatch: pytest.MonkeyPatch) -
 def nothing_left() -> Iterator[None]:
     """Fails a test that leaves a loop of the hook running, or something open for the garbage collector to close."""
     gc.freeze()  # what is there already need not be looked at again
-    yield
-    gc.collect()  # a warning about something unclosed is an error
+    unclosed: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        # A warning about something unclosed is an error, raised where nobody can catch it.
+        patch.setattr(sys, "unraisablehook", lambda found: unclosed.append(repr(found.exc_value)))
+        yield
+        gc.collect()
     gc.unfreeze()
+    assert not unclosed
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("neuro-buckets")]
     assert not left

@@ -50,10 +50,13 @@ async def metered(endpoint: str) -> AsyncIterator[Meter]:
             writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(behind.host, behind.port)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(pump(reader, back, is_sending=True))
-            group.create_task(pump(there, writer, is_sending=False))
+        try:
+            there, back = await asyncio.open_connection(behind.host, behind.port)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(pump(reader, back, is_sending=True))
+                group.create_task(pump(there, writer, is_sending=False))
+        finally:
+            writer.close()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(serve(reader, writer))
@@ -70,3 +73,4 @@ async def metered(endpoint: str) -> AsyncIterator[Meter]:
             for task in open_now:
                 task.cancel()
             await asyncio.gather(*open_now, return_exceptions=True)
+            await asyncio.sleep(0)  # the loop lets go of what was closed
