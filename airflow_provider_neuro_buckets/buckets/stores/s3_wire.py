@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import quote, unquote_plus
 from xml.sax.saxutils import escape
 
@@ -36,6 +37,8 @@ _EXPIRED = frozenset(
 )
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _OF_PARTS = re.compile(r"[0-9a-f]{32}-[1-9][0-9]*")
+_http_time = lru_cache(parsedate_to_datetime)
+"""Blobs written within a second share their time; to read it takes 20 µs."""
 _NOT_XML = re.compile("[\x00-\x08\x0a-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -205,7 +208,7 @@ def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta
         key=key,
         size=size,
         etag=etag,
-        modified_at=_time(headers.get("Last-Modified"), parsedate_to_datetime),
+        modified_at=_time(headers.get("Last-Modified"), _http_time),
         md5=None if is_md5_hidden(headers) else md5_of_etag(etag),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
+from contextvars import copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ def _flat(errors: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
 
 async def in_thread(work: Callable[[], T]) -> T:
     """Run blocking work in a thread, to its end however often it is cancelled: no thread outlives what it works on."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
+    running = _started(work)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -89,7 +90,7 @@ async def made_in_thread(make: Callable[[], T], close: Callable[[T], None]) -> A
 
     :param close: must be quick: it runs in the event loop.
     """
-    running = asyncio.ensure_future(asyncio.to_thread(make))
+    running = _started(make)
     try:
         made = await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -101,6 +102,11 @@ async def made_in_thread(make: Callable[[], T], close: Callable[[T], None]) -> A
         yield made
     finally:
         close(made)
+
+
+def _started(work: Callable[[], T]) -> asyncio.Future[T]:
+    """Begin work as `asyncio.to_thread` does, without a task for it."""
+    return asyncio.get_running_loop().run_in_executor(None, copy_context().run, work)
 
 
 async def _ended(running: asyncio.Future[T]) -> None:

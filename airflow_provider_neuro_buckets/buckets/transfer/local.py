@@ -155,12 +155,12 @@ class Destination:
 
     @contextmanager
     def _on_the_way(self, names: tuple[str, ...]) -> Iterator[None]:
-        path = self.root.joinpath(*names)
         try:
-            with _naming(path):
-                yield
+            yield
         except OSError as error:
+            path = self.root.joinpath(*names)  # only now: to join them takes longer than to open the folder
             if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
+                error.filename, error.filename2 = str(path), None
                 raise
             raise NotADirectory(
                 f"{path} is a file or a symbolic link where a folder should go",
