@@ -22,6 +22,14 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.buckets", "operators.blobs", "operators.transfers", "operators.credentials")],
         "sensors": [_modules("sensors.blobs")],
         "triggers": [_modules("triggers.blobs")],
+        "asset-uris": [
+            {
+                "schemes": ["blob"],
+                "handler": f"{_PACKAGE}.assets.blob.sanitize_uri",
+                "factory": f"{_PACKAGE}.assets.blob.create_asset",
+                "to_openlineage_converter": f"{_PACKAGE}.assets.blob.convert_asset_to_openlineage",
+            }
+        ],
         "cli": [f"{_PACKAGE}.cli.definition.get_commands"],
     }
 

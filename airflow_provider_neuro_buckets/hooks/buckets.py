@@ -15,10 +15,12 @@ from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError
 from airflow_provider_neuro_buckets.hooks.blocking import BlockingFace, blocking_face
 from airflow_provider_neuro_buckets.hooks.connection import read_config
+from airflow_provider_neuro_buckets.hooks.lineage import reporting_lineage
 
 TEST_SECONDS = 9.0
 
 
+@reporting_lineage
 @blocking_face(Buckets)
 class NeuroBucketsHook(BlockingFace, BaseHook):
     """Every method of :class:`~airflow_provider_neuro_buckets.buckets.client.Buckets`, blocking, on a connection.

@@ -1,0 +1,1 @@
+"""Blobs as assets of Airflow and datasets of OpenLineage."""
