@@ -41,6 +41,7 @@ from airflow_provider_neuro_buckets.buckets.progress import (
     AbstractFileProgress,
     AbstractRecursiveFileProgress,
 )
+from airflow_provider_neuro_buckets.buckets.reading import read_bytes
 from airflow_provider_neuro_buckets.buckets.removal import remove_path
 from airflow_provider_neuro_buckets.buckets.stores.base import check_signed_life
 from airflow_provider_neuro_buckets.buckets.stream import streaming
@@ -476,6 +477,21 @@ class Buckets:
         """
         listing, key = await self._located(uri)
         return blob_entry(listing.bucket, await listing.store.head(_key(key)))
+
+    async def read_blob(
+        self, uri: BlobURI, *, start: int | None = None, stop: int | None = None, version: BlobObject | None = None
+    ) -> bytes:
+        """Return the bytes ``[start, stop)`` of a blob, all of one version; bounds mean what they mean in a slice.
+
+        All of it is in memory: :meth:`fetch_blob` streams.
+
+        :param version: the blob as :meth:`stat_blob` returned it: it must still be that, and need not be asked again.
+        :raises ResourceNotFound: no such blob.
+        :raises Conflict: it is not that version any more.
+        :raises IntegrityError: the whole blob was read, and does not have the MD5 that the provider promises.
+        """
+        listing, key = await self._located(uri)
+        return await read_bytes(listing.store, _key(key), start=start, stop=stop, version=version, window=self._window)
 
     async def blob_is_dir(self, uri: BlobURI) -> bool:
         """Whether anything lies below the address. One request; the bucket itself is a folder."""
