@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from airflow_provider_neuro_buckets.hooks.ahead import ReadAhead
 from airflow_provider_neuro_buckets.hooks.loop import Cancelled, LoopThread
 
 __all__ = ["BlockingFace", "Cancelled", "blocking_face"]
@@ -34,10 +35,23 @@ class OpenClient:
         except BaseException:
             self.loop.stop()
             raise
+        self._reading: set[ReadAhead[Any]] = set()
+
+    def read(self, stream: Any) -> Iterator[Any]:
+        """Yield the values of a stream of the client, and close it."""
+        ahead = ReadAhead[Any](self.loop, stream)
+        self._reading.add(ahead)
+        try:
+            yield from ahead
+        finally:
+            self._reading.discard(ahead)
+            ahead.close()
 
     def close(self) -> None:
-        """Close the client, and end its loop."""
+        """Close the client with what still reads from it, and end its loop."""
         try:
+            for ahead in tuple(self._reading):
+                ahead.close()
             self.loop.run(_await(self._opening.__aexit__(None, None, None)), closing=True)
         finally:
             self.loop.stop()
@@ -96,18 +110,15 @@ class BlockingFace:
             return opened.loop.run(_ask(question, opened.client))
 
     def iterate(self, stream: Callable[[Any], Any]) -> Iterator[Any]:
-        """Yield what `stream(client)` yields, one at a time; closing the iterator closes the stream.
+        """Yield what `stream(client)` yields; closing the iterator closes the stream.
+
+        Nothing is asked for before the first value is; from then on the stream is read while the caller works, at most
+        1,000 values or 1 MiB ahead.
 
         :raises Cancelled: :meth:`cancel` was called meanwhile.
         """
         with self._client() as opened:
-            source = stream(opened.client)
-            try:
-                while (value := opened.loop.run(_next(source))) is not _END:
-                    yield value
-            finally:
-                if not opened.loop.is_stopped:  # a loop that stops closes its streams
-                    opened.loop.run(source.aclose(), closing=True)
+            yield from opened.read(stream(opened.client))
 
     @contextmanager
     def _client(self) -> Iterator[OpenClient]:
@@ -123,13 +134,6 @@ class BlockingFace:
 
 
 _END = object()
-
-
-async def _next(source: AsyncIterator[Any]) -> Any:
-    try:
-        return await source.__anext__()
-    except StopAsyncIteration:  # cannot cross a future
-        return _END
 
 
 async def _ask(question: Callable[[Any], Awaitable[T]], client: Any) -> T:

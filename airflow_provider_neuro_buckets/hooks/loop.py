@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Generic, Self, TypeVar
 
@@ -14,6 +14,10 @@ T = TypeVar("T")
 
 CLEAN_UP_SECONDS = 4.0
 """How long an interrupted call may take to abort its uploads and remove its temporary files."""
+
+
+_CLOSED = "the hook is closed: use what it returns inside its `with` block"
+_CANCELLED = "the call was cancelled"
 
 
 class Cancelled(Exception):
@@ -52,7 +56,7 @@ class LoopThread:
         self._stopping = asyncio.Event()
         self._stopped = False
         self._cancelled = False
-        self._calls: set[_Call[Any]] = set()
+        self._calls: set[Call[Any]] = set()
         self._door = threading.Lock()
         self._thread = threading.Thread(target=self._main, name="neuro-buckets", daemon=True)
 
@@ -73,10 +77,16 @@ class LoopThread:
                 self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(CLEAN_UP_SECONDS)
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether nothing can run here any more."""
-        return self._stopped
+    def check(self) -> None:
+        """Make sure that calls still run here.
+
+        :raises RuntimeError: the loop was stopped.
+        :raises Cancelled: :meth:`cancel` was called.
+        """
+        if self._stopped:
+            raise RuntimeError(_CLOSED)
+        if self._cancelled:
+            raise Cancelled(_CANCELLED)
 
     def _main(self) -> None:
         try:
@@ -103,7 +113,7 @@ class LoopThread:
         :param closing: it gives something back: it also runs after :meth:`cancel`, which does not reach it.
         :raises Cancelled: :meth:`cancel` was called.
         """
-        call = _Call(coroutine)
+        call = Call(coroutine)
         try:
             refusal = self._post(call, closing=closing)
             if refusal is None:
@@ -121,17 +131,42 @@ class LoopThread:
         finally:
             del call  # an error in it refers to this frame, which would refer back and keep both alive
 
-    def _post(self, call: _Call[Any], *, closing: bool) -> str | None:
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> Call[T]:
+        """Let the loop begin a coroutine, and do not wait for it: give the call to :meth:`end`."""
+        call = Call(coroutine)
+        try:
+            refusal = self._post(call, closing=False)
+        except BaseException:
+            self.tell(call.cancel)
+            raise
+        if refusal is not None:
+            coroutine.close()
+            raise RuntimeError(refusal)
+        return call
+
+    def end(self, call: Call[Any]) -> None:
+        """Cancel a call unless it has ended, and wait for its clean-up."""
+        self.tell(call.cancel)
+        # A loop that stops ends its calls by itself; and one that cleans up here cannot wait for itself.
+        if not self._stopped and threading.current_thread() is not self._thread:
+            concurrent.futures.wait([call.outcome])
+
+    def tell(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Let the loop call something soon, unless it is closed."""
+        with suppress(RuntimeError):  # it is
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def _post(self, call: Call[Any], *, closing: bool) -> str | None:
         """Let the loop begin a call; once this returns, it will, and will end it. Or say why it will not."""
         if threading.current_thread() is self._thread:
             return "a blocking call from the event loop that has to answer it would wait for ever"
         with self._door:
             if self._stopped:
-                return "the hook is closed: use what it returns inside its `with` block"
+                return _CLOSED
             self._loop.call_soon_threadsafe(self._begin, call, closing)
         return None
 
-    def _begin(self, call: _Call[Any], closing: bool) -> None:  # noqa: FBT001 - a callback gets no keywords
+    def _begin(self, call: Call[Any], closing: bool) -> None:  # noqa: FBT001 - a callback gets no keywords
         task = call.begin()
         if closing:
             return
@@ -143,38 +178,45 @@ class LoopThread:
     def cancel(self) -> None:
         """Cancel what runs and whatever would still begin. Safe in any thread and signal handler; does not wait."""
         self._cancelled = True
-        with suppress(RuntimeError):  # the loop is closed: nothing runs
-            self._loop.call_soon_threadsafe(self._cancel_all)
+        self.tell(self._cancel_all)
 
     def _cancel_all(self) -> None:
         for call in self._calls:
             call.cancel()
 
 
-class _Call(Generic[T]):
+class Call(Generic[T]):
     """A coroutine on its way through the loop, and what comes of it for the thread that waits."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self.coroutine = coroutine
         self.outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._task: asyncio.Task[T] | None = None
+        self._is_cancelled = False
 
     def begin(self) -> asyncio.Task[T]:
+        """Begin it; in the loop."""
         self._task = asyncio.create_task(self.coroutine)
         self._task.add_done_callback(self._hand_over)
         return self._task
 
     def cancel(self) -> None:
-        """Cancel it; one that has not begun never will, since whoever posted it was interrupted before."""
+        """Cancel it, once: its clean-up is not cancelled in turn.
+
+        One that has not begun never will, since whoever posted it was interrupted before.
+        """
+        if self._is_cancelled:
+            return
+        self._is_cancelled = True
         if self._task is not None:
             self._task.cancel()
         elif not self.outcome.done():
             self.coroutine.close()
-            self.outcome.set_exception(Cancelled("the call was cancelled"))
+            self.outcome.set_exception(Cancelled(_CANCELLED))
 
     def _hand_over(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
-            self.outcome.set_exception(Cancelled("the call was cancelled"))
+            self.outcome.set_exception(Cancelled(_CANCELLED))
         elif (error := task.exception()) is not None:
             self.outcome.set_exception(error)
         else:
