@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, Conflict, IntegrityError, TransientError
 from airflow_provider_neuro_buckets.buckets.stores.base import (
@@ -23,6 +24,8 @@ Content = Bytes | AsyncIterable[bytes]
 
 PART = 8 * 1024 * 1024
 PARTS_IN_FLIGHT = 4
+PIECE = 1024 * 1024
+MOST_CHUNKS = 256
 RESUMES_WITHOUT_PROGRESS = 4
 FIRST_PAUSE = 0.2
 
@@ -153,6 +156,40 @@ async def read_resumed(
                     raise
         if start < stop:
             await asyncio.sleep(first_pause * 2**fruitless)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes of a blob from offset `at` on, in the buffers in which they arrived."""
+
+    at: int
+    chunks: list[Bytes]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all buffers."""
+        return sum(map(len, self.chunks))
+
+
+async def read_pieces(store: BlobStore, meta: BlobMeta, start: int, stop: int) -> AsyncGenerator[Piece, None]:
+    """Yield what :func:`read_resumed` does, collected to pieces that are worth to be handed to a thread.
+
+    Each ends at a multiple of 1 MiB of the blob, or with the range: no block of a file is ever half written.
+    """
+    at, chunks = start, list[Bytes]()
+    async with aclosing(read_resumed(store, meta, start, stop)) as source:
+        async for chunk in source:
+            rest = memoryview(chunk)
+            while rest:
+                upto = min((start // PIECE + 1) * PIECE, stop)
+                chunks.append(rest[: upto - start])
+                start += len(chunks[-1])
+                rest = rest[len(chunks[-1]) :]
+                if start == upto:
+                    yield Piece(at, chunks)
+                    at, chunks = start, []
+                elif len(chunks) == MOST_CHUNKS:
+                    chunks = [b"".join(chunks)]
 
 
 async def read_range(store: BlobStore, meta: BlobMeta, start: int, stop: int, *, received: Told = nobody) -> bytearray:

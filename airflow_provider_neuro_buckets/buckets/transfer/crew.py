@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from contextvars import copy_context
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 T = TypeVar("T")
 
@@ -76,12 +77,40 @@ def _flat(errors: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
 
 async def in_thread(work: Callable[[], T]) -> T:
     """Run blocking work in a thread, to its end however often it is cancelled: no thread outlives what it works on."""
-    running = _started(work)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await _ended(running)
-        raise
+    return await _result(_started(work))
+
+
+class Behind:
+    """Blocking work that runs in a thread while the next is made ready: one thread, one piece of work at a time.
+
+    On exit all of it has ended, however often that was cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._running: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self._end()
+        elif self._running is not None:
+            await _ended(self._running)
+            if not self._running.cancelled():
+                self._running.exception()  # the first failure is told, this would be the second
+
+    async def do(self, work: Callable[[], None]) -> None:
+        """Begin work once what was begun before has ended; what that raised is raised here."""
+        await self._end()
+        self._running = _started(work)
+
+    async def _end(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            await _result(running)
 
 
 @asynccontextmanager
@@ -107,6 +136,14 @@ async def made_in_thread(make: Callable[[], T], close: Callable[[T], None]) -> A
 def _started(work: Callable[[], T]) -> asyncio.Future[T]:
     """Begin work as `asyncio.to_thread` does, without a task for it."""
     return asyncio.get_running_loop().run_in_executor(None, copy_context().run, work)
+
+
+async def _result(running: asyncio.Future[T]) -> T:
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await _ended(running)
+        raise
 
 
 async def _ended(running: asyncio.Future[T]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
@@ -18,15 +19,15 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     SourceChanged,
     TransientError,
 )
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Proof, nobody
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Proof
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
     can_compare,
     have_etag,
     is_content_of,
     likely_parts,
 )
-from airflow_provider_neuro_buckets.buckets.transfer.content import read_range
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, made_in_thread, share
+from airflow_provider_neuro_buckets.buckets.transfer.content import Piece, read_pieces, read_range
+from airflow_provider_neuro_buckets.buckets.transfer.crew import Behind, in_thread, made_in_thread, share
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.judging import judge
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source, Target
@@ -189,7 +190,13 @@ class Fetcher:
     async def _small(self, wanted: Wanted) -> Proof:
         meta = wanted.meta
         async with self.window.slot(meta.size):
-            content = await self._read(wanted, 0, meta.size)
+            content = await read_range(
+                self.store,
+                meta,
+                0,
+                meta.size,
+                received=lambda at: self.reporter.step(wanted.relative, at, meta.size),
+            )
 
             def read(start: int, stop: int) -> memoryview:
                 return memoryview(content)[start:stop]
@@ -238,18 +245,22 @@ class Fetcher:
         part = next(iter(likely_parts(meta)), None)
         digests = Digests(size=meta.size, part=part, read=target.read) if part is not None else None
 
-        def write(at: int, content: bytearray) -> None:
-            target.write(at, content)
+        def write(piece: Piece) -> None:
+            target.write(piece.at, *piece.chunks)
             if digests is not None:
-                digests.add(at, content)
+                digests.add(piece.at, *piece.chunks)
 
         async def fetch(span: ByteRange) -> None:
             nonlocal received
-            async with self.window.slot(len(span)):
-                content = await self._read(wanted, span.start, span.stop)
-                await in_thread(lambda: write(span.start, content))
-            received += len(span)
-            self.reporter.step(wanted.relative, received, meta.size)
+            async with (
+                self.window.slot(len(span)),
+                Behind() as behind,
+                aclosing(read_pieces(self.store, meta, span.start, span.stop)) as pieces,
+            ):
+                async for piece in pieces:
+                    await behind.do(partial(write, piece))
+                    received += piece.size
+                    self.reporter.step(wanted.relative, received, meta.size)
 
         missing = (span for start, stop in gaps(written, meta.size) for span in plan_ranges(start, stop, part=part))
         await share(missing, fetch, workers=self.window.max_concurrency)
@@ -263,15 +274,6 @@ class Fetcher:
             return can_compare(meta) and is_content_of(meta, target.read)
 
         return await in_thread(is_proven)
-
-    async def _read(self, wanted: Wanted, start: int, stop: int) -> bytearray:
-        """Read a range into memory; of a blob that is read at once, tell each step."""
-
-        def step(received: int) -> None:
-            self.reporter.step(wanted.relative, received, stop)
-
-        is_whole = (start, stop) == (0, wanted.meta.size)
-        return await read_range(self.store, wanted.meta, start, stop, received=step if is_whole else nobody)
 
 
 def _time_of(meta: BlobMeta) -> float | None:

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotADirectory, SourceChanged
-from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange
+from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange, Bytes
 from airflow_provider_neuro_buckets.buckets.transfer import temporary
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_AT_ONCE = 1024 * 1024
+MOST_AT_ONCE = 1024
+"""Buffers that the system writes at once."""
 HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """What no other file of the same folder will get past."""
 
@@ -255,14 +257,20 @@ class Target:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.ftruncate(self._file, size)
 
-    def write(self, at: int, content: bytes | bytearray) -> None:
-        """Write bytes at an offset."""
-        view = memoryview(content)
+    def write(self, at: int, *content: Bytes) -> None:
+        """Write bytes at an offset, those of several buffers one after the other.
+
+        :param content: at most :data:`MOST_AT_ONCE` buffers.
+        """
+        left = [memoryview(one) for one in content]
         with _naming(self._path):
-            while view:
-                written = os.pwrite(self._file, view, at)
-                view = view[written:]
+            while left:
+                written = os.pwritev(self._file, left, at)
                 at += written
+                while left and written >= left[0].nbytes:
+                    written -= left.pop(0).nbytes
+                if written:
+                    left[0] = left[0][written:]
 
     def copy(self, source: Source, size: int) -> None:
         """Write the first `size` bytes of another file."""

@@ -125,7 +125,12 @@ async def test_steps_go_back_when_a_blob_has_to_be_read_again(aws: Rig, tmp_path
     recorder = Recorder()
     await download(remote(aws, "d", replace)[0], tmp_path, through=window(max_concurrency=1), progress=recorder)
     assert (tmp_path / "k").read_bytes() == new
-    assert recorder.steps() == [PART, 2 * PART, PART, 2 * PART, len(LARGE)]
+    steps = recorder.steps()
+    again = steps.index(2 * PART) + 1
+    assert steps[:again] == sorted(steps[:again])
+    assert steps[again:] == sorted(steps[again:])
+    assert steps[again] <= PART
+    assert steps[-1] == len(LARGE)
     assert [line.partition(" ")[0] for line in recorder.brief(root="file:")] == ["enter", "start", "complete", "leave"]
 
 
