@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -756,6 +757,18 @@ class Buckets:
             f"cluster {place.cluster}, org {place.org or '-'}, project {place.project or '-'}: "
             f"{len(buckets)} bucket{'' if len(buckets) == 1 else 's'} to read"
         )
+
+    async def locate(self, uri: BlobURI) -> tuple[Bucket, str]:
+        """Return the bucket of an address, and the key or prefix in it; whether a blob is there is not asked."""
+        return await self._finder.address(uri)
+
+    async def storage_time(self, uri: BlobURI) -> datetime:
+        """Return what time it is for the storage of a bucket, so that ages of blobs can be told: its last answer says.
+
+        Before its first answer to this client: what time it is here.
+        """
+        listing, _ = await self._located(uri)
+        return datetime.now(UTC) - timedelta(seconds=listing.store.skew)
 
     async def _announced(self, credentials: PersistentBucketCredentials) -> PersistentBucketCredentials:
         for item in credentials.credentials:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -20,15 +21,21 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_neuro_buckets.buckets import errors
-from airflow_provider_neuro_buckets.buckets.errors import BucketsError
-from airflow_provider_neuro_buckets.operators.base import HOPELESS, BucketsOperator, whole_number
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError
+from airflow_provider_neuro_buckets.operators.base import HOPELESS, BucketsOperator, one_of, whole_number
+from airflow_provider_neuro_buckets.triggers.conditions import Conditions, read_seconds
+from airflow_provider_neuro_buckets.triggers.quiet import Calm, Look, unchanged
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_neuro_buckets.triggers.blobs import BucketsTrigger
+    from airflow_provider_neuro_buckets.triggers.base import BucketsTrigger
 
 Question = Callable[[Any], Coroutine[Any, Any, Any]]
+
+SHORTEST_DEFERRED_SECONDS = 5.0
+"""An event that comes sooner after the deferral may find a scheduler that has not seen it yet, and fails the task."""
+LONGEST_NAP_SECONDS = 0.2
 
 
 class BucketsSensor(BucketsOperator, BaseSensorOperator):
@@ -51,11 +58,25 @@ class BucketsSensor(BucketsOperator, BaseSensorOperator):
 
     @abstractmethod
     def question(self) -> Question:
-        """Return what to ask of the client; its answer is `None` for: not yet."""
+        """Return what to ask of the client."""
+
+    def judge(self, found: Any, context: Context) -> Any:
+        """Return the answer in what was found, or `None` for: not yet."""
+        return found
 
     @abstractmethod
     def trigger(self) -> BucketsTrigger:
         """Return the trigger that asks the same."""
+
+    def waiting(self) -> dict[str, Any]:
+        """Return the arguments that all triggers have in common."""
+        max_wait = self.max_wait
+        return {
+            "neuro_buckets_conn_id": self.neuro_buckets_conn_id,
+            "poke_interval": max(float(self.poke_interval), SHORTEST_DEFERRED_SECONDS),
+            "exponential_backoff": self.exponential_backoff,
+            "max_wait": max_wait.total_seconds() if max_wait else None,
+        }
 
     def result(self, answer: Any) -> Any:
         """Return the XCom for an answer."""
@@ -64,7 +85,7 @@ class BucketsSensor(BucketsOperator, BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask once."""
         with self.buckets() as hook:
-            answer = hook.call(self.question())
+            answer = self.judge(hook.call(self.question()), context)
         return PokeReturnValue(is_done=answer is not None, xcom_value=None if answer is None else self.result(answer))
 
     def execute(self, context: Context) -> Any:
@@ -99,6 +120,22 @@ class BucketsSensor(BucketsOperator, BaseSensorOperator):
                     raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
                 raise
 
+    def _get_next_poke_interval(self, *arguments: Any, **keywords: Any) -> float:
+        """Sleep until the next poke, and let Airflow go on at once: it would sleep on when the task is killed.
+
+        :raises AirflowException: the task was killed.
+        """
+        seconds = super()._get_next_poke_interval(*arguments, **keywords)
+        if self.reschedule:
+            return seconds
+        end = time.monotonic() + seconds
+        while not self._killed and (left := end - time.monotonic()) > 0:
+            # No lock, no event: the signal comes into this very thread.
+            time.sleep(min(left, LONGEST_NAP_SECONDS))
+        if self._killed:
+            raise AirflowException(f"{self.task_id} was stopped")
+        return 0.0
+
     @contextmanager
     def _soft_fail_in_time(self) -> Iterator[None]:
         """Let `soft_fail` skip what took too long; Airflow's own, in some modes, hides every failure."""
@@ -127,56 +164,100 @@ class BucketsSensor(BucketsOperator, BaseSensorOperator):
         raise error
 
 
-class BucketBlobSensor(BucketsSensor):
-    """Wait until a blob exists, or all of several.
+class ConditionsSensor(BucketsSensor):
+    """Base of the sensors for blobs that have to be like something, beyond being there.
 
-    XCom: ``{"uri", "key", "size", "etag", "modified_at"}`` of the blob; of several, a list of them.
+    A blob appears whole, so that what is there is complete, unless somebody writes it again and again: then
+    `stable_for` waits for the end of that. All times are those of the storage's clock.
 
-    :param uri: address of the blob, or a list of addresses.
+    :param min_size: only blobs of at least so many bytes count.
+    :param newer_than: only blobs written after this moment count: a `datetime` or an ISO text, such as
+        ``{{ data_interval_start }}``; without a time zone it is UTC.
+    :param stable_for: only blobs count whose name, size and ETag have been the same for so many seconds.
     """
 
-    template_fields: Sequence[str] = (*BucketsOperator.template_fields, "uri")
+    template_fields: Sequence[str] = (*BucketsOperator.template_fields, "uri", "min_size", "newer_than", "stable_for")
 
-    def __init__(self, *, uri: str | Sequence[str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        min_size: int | str = 0,
+        newer_than: datetime | str | None = None,
+        stable_for: float | timedelta | str = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.min_size = min_size
+        self.newer_than = newer_than
+        self.stable_for = stable_for
+
+    def conditions(self) -> Conditions:
+        """Return the conditions, once the templates are rendered.
+
+        :raises ConfigurationError: says which of them cannot be used.
+        """
+        return Conditions.read(min_size=self.min_size, newer_than=self.newer_than, stable_for=self.stable_for)
+
+
+class BucketBlobSensor(ConditionsSensor):
+    """Wait until a blob exists, or all or any of several.
+
+    XCom: ``{"uri", "key", "size", "etag", "modified_at"}`` of the blob; of several, a list of those that are there.
+
+    :param uri: address of the blob, or a list of addresses.
+    :param require: ``all`` of several, or ``any``.
+    """
+
+    def __init__(self, *, uri: str | Sequence[str], require: Literal["all", "any"] = "all", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        one_of(("all", "any"), require=require)
         self.uri = uri
+        self.require = require
 
     def _uris(self) -> list[str]:
-        return [self.uri] if isinstance(self.uri, str) else list(self.uri)
+        """Return the addresses.
+
+        :raises ConfigurationError: there are none.
+        """
+        uris = [self.uri] if isinstance(self.uri, str) else list(self.uri)
+        if not uris:
+            raise ConfigurationError("uri is an empty list: there is nothing to wait for", remedy="Name a blob")
+        return uris
+
+    def _enough(self) -> int:
+        return 1 if self.require == "any" else len(self._uris())
 
     def question(self) -> Question:
         """Ask whether the blobs exist."""
         from airflow_provider_neuro_buckets.triggers.questions import find_blobs  # noqa: PLC0415 - loads when it runs
 
-        return lambda buckets: find_blobs(buckets, self._uris())
+        uris, enough, conditions = self._uris(), self._enough(), self.conditions()
+        return lambda buckets: find_blobs(buckets, uris, enough=enough, conditions=conditions)
 
     def trigger(self) -> BucketsTrigger:
         """Return the trigger that waits for the blobs."""
         from airflow_provider_neuro_buckets.triggers.blobs import BlobTrigger  # noqa: PLC0415 - loads when it runs
 
-        return BlobTrigger(
-            uris=self._uris(),
-            neuro_buckets_conn_id=self.neuro_buckets_conn_id,
-            poke_interval=float(self.poke_interval),
-        )
+        return BlobTrigger(uris=self._uris(), enough=self._enough(), **self.conditions().stored(), **self.waiting())
 
     def result(self, answer: Any) -> Any:
         """Return the description of the blob, or of the several."""
         return answer[0] if isinstance(self.uri, str) else answer
 
 
-class BucketGlobSensor(BucketsSensor):
+class BucketGlobSensor(ConditionsSensor):
     """Wait until enough blobs match a pattern.
 
     XCom: ``{"count", "uris"}``. Counting stops at `min_count` or 100, whichever is more; `uris` are the first 100.
 
     :param uri: the pattern, such as ``blob:bucket/incoming/**/*.csv``; taken raw, so that ``?`` and ``[a-z]`` work.
+        Without a condition, folders match as well.
     :param min_count: how many are enough.
     """
 
-    template_fields: Sequence[str] = (*BucketsOperator.template_fields, "uri", "min_count")
+    template_fields: Sequence[str] = (*ConditionsSensor.template_fields, "min_count")
 
-    def __init__(self, *, uri: str, min_count: int = 1, **kwargs: Any) -> None:
+    def __init__(self, *, uri: str, min_count: int | str = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.uri = uri
         self.min_count = min_count
@@ -185,7 +266,8 @@ class BucketGlobSensor(BucketsSensor):
         """Ask whether enough match."""
         from airflow_provider_neuro_buckets.triggers.questions import find_matches  # noqa: PLC0415 - loads when it runs
 
-        return lambda buckets: find_matches(buckets, self.uri, self._enough())
+        min_count, conditions = whole_number(self.min_count, "min_count"), self.conditions()
+        return lambda buckets: find_matches(buckets, self.uri, min_count, conditions=conditions)
 
     def trigger(self) -> BucketsTrigger:
         """Return the trigger that waits for the matches."""
@@ -193,10 +275,65 @@ class BucketGlobSensor(BucketsSensor):
 
         return GlobTrigger(
             uri=self.uri,
-            min_count=self._enough(),
-            neuro_buckets_conn_id=self.neuro_buckets_conn_id,
-            poke_interval=float(self.poke_interval),
+            min_count=whole_number(self.min_count, "min_count"),
+            **self.conditions().stored(),
+            **self.waiting(),
         )
 
-    def _enough(self) -> int:
-        return whole_number(self.min_count, "min_count")
+
+class BucketPrefixUnchangedSensor(BucketsSensor):
+    """Wait until nothing has changed under a prefix for a while: no name, no size, no ETag.
+
+    When it first looks, the storage says when it was last written to, so that what has long been quiet is not waited
+    for. From then on whatever changes between two looks lets the while begin anew, also what leaves no time behind,
+    such as a deletion. A sensor that reschedules itself keeps between its looks a digest of what it saw, on Airflow 3.3
+    or newer; before that it goes by the times of the storage alone, and a deletion changes none of them.
+
+    XCom: ``{"count", "size", "modified_at"}``: how many blobs, how many bytes, and when the last of them was written.
+
+    :param uri: address of the prefix, such as ``blob:bucket/incoming/``; all that starts with it counts.
+    :param unchanged_for: the while: seconds or a `timedelta`.
+    :param min_count: so many blobs must be there.
+    """
+
+    template_fields: Sequence[str] = (*BucketsOperator.template_fields, "uri", "unchanged_for", "min_count")
+    STATE = "neuro_buckets_unchanged"
+    _calm: Calm | None = None
+
+    def __init__(
+        self, *, uri: str, unchanged_for: float | timedelta | str, min_count: int | str = 1, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.uri = uri
+        self.unchanged_for = unchanged_for
+        self.min_count = min_count
+
+    def _wanted(self) -> dict[str, Any]:
+        return {
+            "unchanged_for": read_seconds(self.unchanged_for, "unchanged_for"),
+            "min_count": whole_number(self.min_count, "min_count"),
+        }
+
+    def question(self) -> Question:
+        """Ask what is there."""
+        from airflow_provider_neuro_buckets.triggers.questions import look_under  # noqa: PLC0415 - loads when it runs
+
+        self._wanted()
+        return lambda buckets: look_under(buckets, self.uri)
+
+    def judge(self, found: Look, context: Context) -> dict[str, Any] | None:
+        """Compare it with what was there before."""
+        store: Any = self.reschedule and context.get("task_state_store")
+        before = Calm.read(store.get(self.STATE)) if store and self._calm is None else self._calm
+        self._calm = Calm.after(before, found)
+        if store and self._calm != before:
+            store.set(self.STATE, self._calm.stored())
+        wanted = self._wanted()
+        return unchanged(found, self._calm, seconds=wanted["unchanged_for"], min_count=wanted["min_count"])
+
+    def trigger(self) -> BucketsTrigger:
+        """Return the trigger that goes on looking, with what was seen so far."""
+        from airflow_provider_neuro_buckets.triggers.blobs import PrefixUnchangedTrigger  # noqa: PLC0415 - as above
+
+        seen: Mapping[str, str] | None = self._calm.stored() if self._calm else None
+        return PrefixUnchangedTrigger(uri=self.uri, seen=seen, **self._wanted(), **self.waiting())

@@ -22,7 +22,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_provider_neuro_buckets.buckets.errors import ResourceNotFound, Unavailable
 from airflow_provider_neuro_buckets.sensors.blobs import BucketBlobSensor, BucketGlobSensor, BucketsSensor
-from airflow_provider_neuro_buckets.triggers.blobs import BucketsTrigger
+from airflow_provider_neuro_buckets.triggers.base import BucketsTrigger
 from platform_rig import Platform, closed_port
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -64,7 +64,8 @@ def run(sensor: BucketsSensor, not_yet: Callable[[], None] = lambda: None) -> An
 async def wait(deferral: TaskDeferred) -> dict[str, Any]:
     """Return what the triggerer makes of a deferral, which went through the database both ways."""
     path, arguments = deferral.trigger.serialize()
-    trigger: BucketsTrigger = import_string(path)(**through_the_database(arguments))
+    quick = {"poke_interval": OFTEN}  # a deferred sensor leaves the scheduler seconds to take note of it
+    trigger: BucketsTrigger = import_string(path)(**through_the_database(arguments) | quick)
     event = await anext(trigger.run())
     return {**(deferral.kwargs or {}), "event": through_the_database(event.payload)}
 
@@ -167,8 +168,14 @@ def test_a_deferrable_sensor_hands_over_its_interval_its_timeout_and_no_secret(p
     path, arguments = deferral.value.trigger.serialize()
     assert arguments == {
         "uris": [f"blob:{bucket}/never"],
+        "enough": 1,
+        "min_size": 0,
+        "newer_than": None,
+        "stable_for": 0.0,
         "neuro_buckets_conn_id": "neuro_buckets_default",
         "poke_interval": 30.0,
+        "exponential_backoff": False,
+        "max_wait": None,
     }
     assert platform.running.token not in f"{path} {arguments} {deferral.value!r} {sensor!r} {vars(sensor)}"
 
