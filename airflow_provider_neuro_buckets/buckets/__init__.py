@@ -71,6 +71,9 @@ if TYPE_CHECKING:
     from airflow_provider_neuro_buckets.buckets.stream import (
         Stream as Stream,
     )
+    from airflow_provider_neuro_buckets.buckets.transfer.tries import (
+        Tries as Tries,
+    )
 
 _HOMES = {
     "client": [
@@ -133,6 +136,9 @@ _HOMES = {
     ],
     "stream": [
         "Stream",
+    ],
+    "transfer.tries": [
+        "Tries",
     ],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

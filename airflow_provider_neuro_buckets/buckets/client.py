@@ -49,6 +49,7 @@ from airflow_provider_neuro_buckets.buckets.stream import streaming
 from airflow_provider_neuro_buckets.buckets.target import Target
 from airflow_provider_neuro_buckets.buckets.transfer import engine
 from airflow_provider_neuro_buckets.buckets.transfer.content import Content, put_content, read_content
+from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.uri import check_name, local_path
 
 if TYPE_CHECKING:
@@ -534,11 +535,18 @@ class Buckets:
     # Transfers
 
     async def upload_file(
-        self, src: LocalPath, dst: BlobURI, *, update: bool = False, progress: AbstractFileProgress | None = None
+        self,
+        src: LocalPath,
+        dst: BlobURI,
+        *,
+        update: bool = False,
+        progress: AbstractFileProgress | None = None,
+        tries: Tries | None = None,
     ) -> TransferReport:
         """Upload a local file to an address. Atomic: until the end, the address holds what it held.
 
         :param update: only if the blob is missing, has another size, or is older than the file.
+        :param tries: which of several tries this is; the next goes on with what one before it has moved.
         :raises SourceChanged: the file changed meanwhile; nothing of it was kept.
         """
         return await engine.upload_file(
@@ -547,6 +555,7 @@ class Buckets:
             existing=engine.Existing.from_flags(update=update, continue_=False),
             window=self._window,
             progress=progress,
+            tries=tries or ONLY_TRY,
         )
 
     async def download_file(
@@ -557,6 +566,7 @@ class Buckets:
         update: bool = False,
         continue_: bool = False,
         progress: AbstractFileProgress | None = None,
+        tries: Tries | None = None,
     ) -> TransferReport:
         """Download a blob to a local file. Atomic: it is verified beside its target, then renamed; mtime is the blob's.
 
@@ -564,6 +574,7 @@ class Buckets:
         :param continue_: go on with a file that is the beginning of this blob, or with what a try that was cut off has
             left beside it; anything else is fetched anew. Of a large blob, a try that is cut off then leaves a hidden
             temporary file, for a day at most.
+        :param tries: which of several tries this is; the next goes on with what one before it has moved.
         :raises IntegrityError: the bytes are not those that were promised; the old file stays.
         """
         return await engine.download_file(
@@ -572,6 +583,7 @@ class Buckets:
             existing=engine.Existing.from_flags(update=update, continue_=continue_),
             window=self._window,
             progress=progress,
+            tries=tries or ONLY_TRY,
         )
 
     async def upload_dir(
@@ -584,6 +596,7 @@ class Buckets:
         ignore_file_names: AbstractSet[str] = frozenset(),
         symlinks: str = "inside",
         progress: AbstractRecursiveFileProgress | None = None,
+        tries: Tries | None = None,
     ) -> TransferReport:
         """Upload what is inside a local folder to below an address. Each file is atomic, the folder is not.
 
@@ -592,6 +605,7 @@ class Buckets:
         :param ignore_file_names: names of files with ``.gitignore`` rules, valid from their folder downwards.
         :param symlinks: ``inside`` follows links whose target lies in `src` and fails others, ``follow`` follows all,
             ``skip`` leaves them out.
+        :param tries: which of several tries this is; the next goes on with what one before it has moved.
         :raises TransferError: some files failed; the others are uploaded, and `update=True` finishes the rest.
         """
         return await engine.upload_dir(
@@ -603,6 +617,7 @@ class Buckets:
             ignore_file_names=ignore_file_names,
             window=self._window,
             progress=progress,
+            tries=tries or ONLY_TRY,
         )
 
     async def download_dir(
@@ -614,6 +629,7 @@ class Buckets:
         continue_: bool = False,
         filter: Callable[[str], Awaitable[bool]] | None = None,  # noqa: A002 - the reference's name
         progress: AbstractRecursiveFileProgress | None = None,
+        tries: Tries | None = None,
     ) -> TransferReport:
         """Download what lies below an address into a local folder, which is made if missing.
 
@@ -623,6 +639,7 @@ class Buckets:
         :param continue_: go on with files that are the beginning of their blob, and with large ones that an earlier
             try was fetching when it was cut off: as in `download_file`.
         :param filter: asked for each path relative to `src`, folders with a ``/`` at their end; `False` skips it.
+        :param tries: which of several tries this is; the next goes on with what one before it has moved.
         :raises TransferError: some blobs failed or cannot be local files; the others are there.
         """
         return await engine.download_dir(
@@ -632,6 +649,7 @@ class Buckets:
             filter=filter,
             window=self._window,
             progress=progress,
+            tries=tries or ONLY_TRY,
         )
 
     async def copy_blob(
@@ -663,6 +681,7 @@ class Buckets:
         update: bool = False,
         filter: Callable[[str], Awaitable[bool]] | None = None,  # noqa: A002 - as download_dir
         progress: AbstractRecursiveFileProgress | None = None,
+        tries: Tries | None = None,
     ) -> TransferReport:
         """Copy what lies below an address to below another, in any bucket of any provider, as :meth:`copy_blob` does.
 
@@ -670,6 +689,7 @@ class Buckets:
 
         :param update: only blobs whose copy is missing, has another size or content, or is older.
         :param filter: asked for each path relative to `src`, folders with a ``/`` at their end; `False` skips it.
+        :param tries: which of several tries this is; the next goes on with what one before it has moved.
         :raises InvalidAddress: `dst` lies in `src`.
         :raises TransferError: some blobs failed, or have keys that the destination cannot hold; the others are there.
         """
@@ -681,6 +701,7 @@ class Buckets:
             window=self._window,
             refusals=self._refusals,
             progress=progress,
+            tries=tries or ONLY_TRY,
         )
 
     # Persistent credentials

@@ -152,6 +152,7 @@ class TransferReport:
     :ivar verified: those of the files whose content was compared with a checksum of the provider; of the others the
         size was, and that the blob stayed one version. All files where the provider has a checksum to compare.
     :ivar unchanged: files that were up to date already.
+    :ivar kept: files that an earlier try of the same transfer has moved.
     :ivar skipped: paths or addresses left alone, with the reason.
     :ivar failed: paths or addresses that failed, with the reason.
     :ivar seconds: wall time.
@@ -162,6 +163,7 @@ class TransferReport:
     seconds: float
     verified: int = 0
     unchanged: int = 0
+    kept: int = 0
     skipped: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
 

@@ -27,10 +27,11 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import have_same_content
 from airflow_provider_neuro_buckets.buckets.transfer.content import vouches_for_md5
 from airflow_provider_neuro_buckets.buckets.transfer.crew import Folders, work_off
-from airflow_provider_neuro_buckets.buckets.transfer.outcome import Moved, Outcome
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.plan import Existing, Freshness, freshness_of_copy
 from airflow_provider_neuro_buckets.buckets.transfer.relay import Relay
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
+from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 
@@ -78,15 +79,20 @@ class Copier:
     window: Window
     reporter: Reporter
     refusals: Refusals
+    tries: Tries = ONLY_TRY
 
-    async def copy(self, wanted: WantedCopy, there: BlobMeta | None) -> Moved | None:
+    @property
+    def looks(self) -> bool:
+        """Whether it matters what the destination holds."""
+        return self.existing.skips_current or self.tries.has_earlier
+
+    async def copy(self, wanted: WantedCopy, there: BlobMeta | None) -> Moved | Left:
         """Copy one blob; once more if it is replaced meanwhile or arrives broken.
 
         :param there: what the destination holds, as far as that matters.
-        :returns: what was copied; `None` if the destination was up to date.
         """
-        if there is not None and self.existing.skips_current and await self._is_current(wanted.meta, there):
-            return None
+        if there is not None and self.looks and await self._is_current(wanted.meta, there):
+            return Left.UNCHANGED if self.existing.skips_current else Left.KEPT
         self.reporter.start(wanted.relative, wanted.meta.size)
         try:
             proof = await self._once(wanted)
@@ -98,20 +104,25 @@ class Copier:
 
     async def _is_current(self, meta: BlobMeta, there: BlobMeta) -> bool:
         """Whether the destination is what a copy would make it."""
-        if meta.size != there.size:
+        freshness = self._freshness(meta, there)
+        is_of_earlier_try = freshness is not Freshness.STALE
+        if meta.size != there.size or not (self.existing.skips_current or is_of_earlier_try):
             return False
         is_same = have_same_content(meta, there)
         if is_same is True:
             return True
         if is_same is False and await self._vouch(meta, there):
             return False
-        freshness = freshness_of_copy(
+        return freshness is Freshness.CURRENT
+
+    def _freshness(self, meta: BlobMeta, there: BlobMeta) -> Freshness:
+        freshness = freshness_of_copy if self.existing.skips_current else self.tries.of_copy
+        return freshness(
             source_modified=meta.modified_at,
             copy_modified=there.modified_at,
             source_skew=self.src.store.skew,
             copy_skew=self.dst.store.skew,
         )
-        return freshness is Freshness.CURRENT
 
     async def _vouch(self, meta: BlobMeta, there: BlobMeta) -> bool:
         return await vouches_for_md5(self.src.store, meta) and await vouches_for_md5(self.dst.store, there)
@@ -188,7 +199,7 @@ class Copy:
 
     async def run(self) -> None:
         """Copy what lies below the prefix; failures are in `outcome`."""
-        if self.copier.existing.skips_current:
+        if self.copier.looks:
             await self._list_destination()
         folders = Folders(self.copier.reporter.leave)
 
@@ -266,7 +277,7 @@ class Copy:
         if self.outcome.hopeless is not None:
             return
         try:
-            self.outcome.fetched(await self.copier.copy(wanted, self._there.pop(wanted.key, None)))
+            self.outcome.done(await self.copier.copy(wanted, self._there.pop(wanted.key, None)))
         except BucketsError as error:
             self._fail(wanted, error)
 

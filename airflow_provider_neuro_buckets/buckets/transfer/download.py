@@ -152,7 +152,7 @@ class Download:
             if isinstance(item, WantedFolder):
                 await in_thread(lambda: self.fetcher.destination.make_folder(item.names))
             else:
-                self.outcome.fetched(await self.fetcher.fetch(item))
+                self.outcome.done(await self.fetcher.fetch(item))
         except (BucketsError, OSError) as error:
             self.outcome.failed(self._address(item.meta.key), error)
             self.reporter.fail(item.relative, str(error))

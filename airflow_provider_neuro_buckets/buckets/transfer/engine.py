@@ -32,6 +32,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.placing import local_names
 from airflow_provider_neuro_buckets.buckets.transfer.plan import Existing, Symlinks
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import FileReporter, FolderReporter, Reporter
+from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.upload import Upload
 from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep, LocalFile, Walk
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
@@ -69,7 +70,13 @@ class Remote:
 
 
 async def upload_file(
-    src: Path, dst: Remote, *, existing: Existing, window: Window, progress: AbstractFileProgress | None
+    src: Path,
+    dst: Remote,
+    *,
+    existing: Existing,
+    window: Window,
+    progress: AbstractFileProgress | None,
+    tries: Tries = ONLY_TRY,
 ) -> TransferReport:
     """Upload one file to exactly the key of `dst`.
 
@@ -87,11 +94,12 @@ async def upload_file(
         existing=existing,
         window=window,
         reporter=FileReporter(progress, lambda _: (local, dst.url(dst.key))) if progress else Reporter(),
+        tries=tries,
     )
-    if existing.skips_current:
+    if existing.skips_current or tries.has_earlier:
         with suppress(ResourceNotFound):
             upload.there[dst.key] = await dst.listing.store.head(dst.key)
-    await upload.file(LocalFile("", status.st_size, status.st_mtime))
+    await upload.file(LocalFile("", status.st_size, status.st_mtime, status.st_ctime))
     return upload.outcome.report()
 
 
@@ -105,6 +113,7 @@ async def upload_dir(
     ignore_file_names: AbstractSet[str],
     window: Window,
     progress: AbstractRecursiveFileProgress | None,
+    tries: Tries = ONLY_TRY,
 ) -> TransferReport:
     """Upload what is inside a folder to below the key of `dst`."""
     if not stat.S_ISDIR((await _local_status(src)).st_mode):
@@ -121,6 +130,7 @@ async def upload_dir(
         existing=existing,
         window=window,
         reporter=FolderReporter(progress, addresses) if progress else Reporter(),
+        tries=tries,
     )
     walk = Walk(root=src, symlinks=symlinks, keep=filter, ignore_file_names=ignore_file_names)
     await upload.run(walk, dst.listing)
@@ -128,7 +138,13 @@ async def upload_dir(
 
 
 async def download_file(
-    src: Remote, dst: Path, *, existing: Existing, window: Window, progress: AbstractFileProgress | None
+    src: Remote,
+    dst: Path,
+    *,
+    existing: Existing,
+    window: Window,
+    progress: AbstractFileProgress | None,
+    tries: Tries = ONLY_TRY,
 ) -> TransferReport:
     """Download one blob to exactly the path `dst`, whose folder must exist.
 
@@ -142,7 +158,7 @@ async def download_file(
     local = file_url(dst)
     outcome = Outcome()
     async with made_in_thread(
-        lambda: Destination(dst.parent, resumes=existing.continues), Destination.close
+        lambda: Destination(dst.parent, resumes=tries.resumes(continues=existing.continues)), Destination.close
     ) as destination:
         fetcher = Fetcher(
             store=src.listing.store,
@@ -150,8 +166,9 @@ async def download_file(
             existing=existing,
             window=window,
             reporter=FileReporter(progress, lambda _: (src.url(src.key), local)) if progress else Reporter(),
+            tries=tries,
         )
-        outcome.fetched(await fetcher.fetch(Wanted(meta, (dst.name,), "")))
+        outcome.done(await fetcher.fetch(Wanted(meta, (dst.name,), "")))
     return outcome.report()
 
 
@@ -178,6 +195,7 @@ async def download_dir(
     filter: Keep | None,  # noqa: A002 - the reference's name
     window: Window,
     progress: AbstractRecursiveFileProgress | None,
+    tries: Tries = ONLY_TRY,
 ) -> TransferReport:
     """Download what lies below the key of `src` into a folder.
 
@@ -194,9 +212,15 @@ async def download_dir(
         return src.url(prefix + relative), file_url(dst / relative if is_local else dst)
 
     reporter = FolderReporter(progress, addresses) if progress else Reporter()
-    async with made_in_thread(lambda: Destination(dst, resumes=existing.continues), Destination.close) as destination:
+    resumes = tries.resumes(continues=existing.continues)
+    async with made_in_thread(lambda: Destination(dst, resumes=resumes), Destination.close) as destination:
         fetcher = Fetcher(
-            store=src.listing.store, destination=destination, existing=existing, window=window, reporter=reporter
+            store=src.listing.store,
+            destination=destination,
+            existing=existing,
+            window=window,
+            reporter=reporter,
+            tries=tries,
         )
         download = Download(prefix=prefix, fetcher=fetcher, reporter=reporter, keep=filter)
         await download.run(src.listing)
@@ -234,7 +258,7 @@ async def copy_blob(
         refusals=refusals,
     )
     outcome = Outcome()
-    outcome.fetched(await copier.copy(WantedCopy(meta, dst.key, ""), there))
+    outcome.done(await copier.copy(WantedCopy(meta, dst.key, ""), there))
     return outcome.report()
 
 
@@ -247,6 +271,7 @@ async def copy_dir(
     window: Window,
     refusals: Refusals,
     progress: AbstractRecursiveFileProgress | None,
+    tries: Tries = ONLY_TRY,
 ) -> TransferReport:
     """Copy what lies below the key of `src` to below the key of `dst`.
 
@@ -272,6 +297,7 @@ async def copy_dir(
         window=window,
         reporter=FolderReporter(progress, addresses) if progress else Reporter(),
         refusals=refusals,
+        tries=tries,
     )
     copy = Copy(src_prefix=src_prefix, dst_prefix=dst_prefix, copier=copier, is_inner=is_inner, keep=filter)
     await copy.run()

@@ -31,7 +31,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.crew import Behind, in_thre
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.judging import judge
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source, Target
-from airflow_provider_neuro_buckets.buckets.transfer.outcome import Moved
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     SINGLE_READ,
     Existing,
@@ -41,6 +41,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     plan_ranges,
 )
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
+from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 
 _MAY_PASS = (TransientError, AuthenticationError, PermissionDenied)
@@ -65,15 +66,13 @@ class Fetcher:
     existing: Existing
     window: Window
     reporter: Reporter
+    tries: Tries = ONLY_TRY
 
-    async def fetch(self, wanted: Wanted) -> Moved | None:
-        """Download one blob; once more if it is replaced meanwhile or arrives broken.
-
-        :returns: what was moved; `None` if the file was up to date.
-        """
+    async def fetch(self, wanted: Wanted) -> Moved | Left:
+        """Download one blob; once more if it is replaced meanwhile or arrives broken."""
         present = await self._present(wanted)
         if present is not None and await self._is_current(wanted, present):
-            return None
+            return Left.KEPT if self.existing is Existing.REPLACE else Left.UNCHANGED
         size = present.st_size if present is not None else 0
         self.reporter.start(wanted.relative, wanted.meta.size)
         try:
@@ -91,7 +90,7 @@ class Fetcher:
 
         :raises IsADirectory: there is a folder.
         """
-        if self.existing is Existing.REPLACE:
+        if self.existing is Existing.REPLACE and not self.tries.has_earlier:
             return None
         status = await in_thread(lambda: self.destination.status(wanted.names))
         if status is not None and stat.S_ISDIR(status.st_mode):
@@ -105,6 +104,8 @@ class Fetcher:
         meta = wanted.meta
         if present.st_size != meta.size:
             return False
+        if self.existing is Existing.REPLACE:
+            return await self._is_kept(wanted, present)
         freshness = freshness_of_file(
             file_size=present.st_size,
             file_mtime=present.st_mtime,
@@ -118,6 +119,18 @@ class Fetcher:
         if self.existing.continues or freshness is Freshness.UNKNOWN:
             return await in_thread(lambda: self._holds(wanted))
         return False
+
+    async def _is_kept(self, wanted: Wanted, present: os.stat_result) -> bool:
+        """Whether an earlier try has written a file, of the version that its blob still is."""
+        freshness = self.tries.of_file(
+            file_mtime=present.st_mtime,
+            file_changed=present.st_ctime,
+            blob_modified=wanted.meta.modified_at,
+            skew=self.store.skew,
+        )
+        if freshness is Freshness.UNKNOWN:
+            return await in_thread(lambda: self._holds(wanted))
+        return freshness is Freshness.CURRENT
 
     def _holds(self, wanted: Wanted) -> bool:
         """Whether the file that is there has the blob's bytes. Blocking."""
@@ -137,8 +150,8 @@ class Fetcher:
     # Fetching
 
     async def _once(self, wanted: Wanted, present: int) -> Moved:
-        if self.existing.continues and can_compare(wanted.meta):
-            is_beginning = 0 < present < wanted.meta.size
+        if self.tries.resumes(continues=self.existing.continues) and can_compare(wanted.meta):
+            is_beginning = self.existing.continues and 0 < present < wanted.meta.size
             if wanted.meta.size > SINGLE_READ or is_beginning:
                 moved = await self._continue(wanted, present if is_beginning else 0)
                 if moved is not None:
@@ -164,7 +177,8 @@ class Fetcher:
             try:
                 is_proven = await self._ranges(wanted, target, written)
             except BaseException as error:
-                if isinstance(error, _MAY_PASS) or not isinstance(error, Exception):
+                is_for_later = self.existing.continues or self.tries.has_later
+                if is_for_later and (isinstance(error, _MAY_PASS) or not isinstance(error, Exception)):
                     target.keep()
                 raise
             if not is_proven and written:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from enum import Enum
 
 from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
@@ -18,6 +19,13 @@ from airflow_provider_neuro_buckets.buckets.transfer.local import HOPELESS
 
 DOWN_AFTER = 20
 """So many files in a row that were refused, or failed after all their retries, mean the service, not the files."""
+
+
+class Left(Enum):
+    """Why a file was left alone."""
+
+    UNCHANGED = "it was up to date"
+    KEPT = "an earlier try of the same transfer has moved it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class Outcome:
     bytes: int = 0
     verified: int = 0
     unchanged: int = 0
+    kept: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
     hopeless: Exception | None = None
@@ -56,12 +65,15 @@ class Outcome:
         self.verified += one.proof is Proof.CHECKSUM
         self._in_a_row = 0
 
-    def fetched(self, one: Moved | None) -> None:
-        """Count a file that was moved, or was up to date: `None`."""
-        if one is None:
-            self.unchanged += 1
-        else:
-            self.moved(one)
+    def done(self, one: Moved | Left) -> None:
+        """Count a file that was moved, or left alone."""
+        match one:
+            case Moved():
+                self.moved(one)
+            case Left.UNCHANGED:
+                self.unchanged += 1
+            case Left.KEPT:
+                self.kept += 1
 
     def failed(self, address: str, error: Exception) -> None:
         """Count a file that is not."""
@@ -78,6 +90,7 @@ class Outcome:
             verified=self.verified,
             seconds=time.monotonic() - self._started,
             unchanged=self.unchanged,
+            kept=self.kept,
             skipped=self.skipped,
             failed={address: str(error) for address, error in self.failures.items()},
         )
@@ -93,7 +106,7 @@ class Outcome:
         if isinstance(stopped, BucketsError):
             raise stopped
         if self.failures:
-            tried = len(self.failures) + self.files + self.unchanged
+            tried = len(self.failures) + self.files + self.unchanged + self.kept
             raise TransferError(
                 f"{len(self.failures)} of {tried} files failed in the {what}",
                 remedy="What was done stays done: run it again with update=True to finish the rest",
@@ -105,7 +118,7 @@ class Outcome:
     def _refused(self) -> Exception | None:
         """Return the first refusal, if whatever was tried was refused: then it is not about single files."""
         refused = [error for error in self.failures.values() if isinstance(error, PermissionDenied)]
-        is_all = refused and len(refused) == len(self.failures) and not self.files and not self.unchanged
+        is_all = refused and len(refused) == len(self.failures) and not self.files + self.unchanged + self.kept
         return refused[0] if is_all else None
 
 

@@ -130,7 +130,7 @@ def freshness_of_blob(
     """
     if blob_modified is None or blob_size != file_size:
         return Freshness.STALE
-    return _by_lead(blob_modified.timestamp() + skew - file_mtime)
+    return by_lead(blob_modified.timestamp() + skew - file_mtime)
 
 
 def freshness_of_file(
@@ -155,7 +155,7 @@ def freshness_of_file(
     if abs(file_mtime - modified) < CLOCK_ERROR:
         is_same = abs(file_mtime - modified) < SAME_MOMENT and file_changed > modified + skew + CLOCK_ERROR
         return Freshness.CURRENT if is_same else Freshness.UNKNOWN
-    return _by_lead(file_mtime - modified - skew)
+    return by_lead(file_mtime - modified - skew)
 
 
 def freshness_of_copy(
@@ -167,10 +167,11 @@ def freshness_of_copy(
     """
     if source_modified is None or copy_modified is None:
         return Freshness.STALE
-    return _by_lead(copy_modified.timestamp() + copy_skew - source_modified.timestamp() - source_skew)
+    return by_lead(copy_modified.timestamp() + copy_skew - source_modified.timestamp() - source_skew)
 
 
-def _by_lead(seconds: float) -> Freshness:
+def by_lead(seconds: float) -> Freshness:
+    """Tell by how much later a destination was written than its source whether it is current."""
     if abs(seconds) < CLOCK_ERROR:
         return Freshness.UNKNOWN
     return Freshness.CURRENT if seconds > 0 else Freshness.STALE

@@ -33,7 +33,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.crew import (
 )
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.local import Source, read_whole
-from airflow_provider_neuro_buckets.buckets.transfer.outcome import Moved, Outcome
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     PART,
     Existing,
@@ -42,6 +42,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     plan_parts,
 )
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
+from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.walk import EmptyFolder, Entered, LocalFile, Unusable, Walk
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 
@@ -61,6 +62,7 @@ class Upload:
     existing: Existing
     window: Window
     reporter: Reporter
+    tries: Tries = ONLY_TRY
     outcome: Outcome = field(default_factory=Outcome)
     there: dict[str, BlobMeta] = field(default_factory=dict)
     _found: int = 0
@@ -68,7 +70,7 @@ class Upload:
 
     async def run(self, walk: Walk, listing: Listing) -> None:
         """Upload what a walk finds; failures are in `outcome`."""
-        if self.existing.skips_current:
+        if self.existing.skips_current or self.tries.has_earlier:
             await self._list(listing)
         folders = Folders(self.reporter.leave)
 
@@ -137,7 +139,7 @@ class Upload:
         key = self.prefix + file.relative
         path = self.root / file.relative if file.relative else self.root
         if await self._is_current(path, file, self.there.get(key)):
-            self.outcome.unchanged += 1
+            self.outcome.done(Left.UNCHANGED if self.existing.skips_current else Left.KEPT)
             return
         self.reporter.start(file.relative, file.size)
         try:
@@ -145,22 +147,28 @@ class Upload:
         except IntegrityError:
             stored = await self._send(path, key, file)
         self.reporter.complete(file.relative, stored.size)
-        self.outcome.moved(Moved(stored.size, stored.proof))
+        self.outcome.done(Moved(stored.size, stored.proof))
 
     async def _is_current(self, path: Path, file: LocalFile, there: BlobMeta | None) -> bool:
         """Whether the blob is what an upload would make it."""
-        if there is None or not self.existing.skips_current:
+        if there is None or there.size != file.size:
             return False
-        freshness = freshness_of_blob(
+        freshness = self._freshness(file, there)
+        if freshness is Freshness.UNKNOWN and can_compare(there):
+            return await in_thread(lambda: _holds(path, there))
+        return freshness is Freshness.CURRENT
+
+    def _freshness(self, file: LocalFile, there: BlobMeta) -> Freshness:
+        """Tell by the times whether a blob of the file's size is the file as it is now."""
+        if not self.existing.skips_current:
+            return self.tries.of_blob(file_changed=file.changed, blob_modified=there.modified_at, skew=self.store.skew)
+        return freshness_of_blob(
             file_size=file.size,
             file_mtime=file.mtime,
             blob_size=there.size,
             blob_modified=there.modified_at,
             skew=self.store.skew,
         )
-        if freshness is Freshness.UNKNOWN and can_compare(there):
-            return await in_thread(lambda: _holds(path, there))
-        return freshness is Freshness.CURRENT
 
     async def _send(self, path: Path, key: str, file: LocalFile) -> Stored:
         if file.size <= PART:

@@ -23,11 +23,15 @@ LARGEST_IGNORE_FILE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file to upload. `relative` is its path below the source, with ``/``."""
+    """A file to upload. `relative` is its path below the source, with ``/``.
+
+    :ivar changed: when the file system last touched it, which nobody can set as they can `mtime`.
+    """
 
     relative: str
     size: int
     mtime: float
+    changed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +173,9 @@ class Walk:
             return None
         if entry.status is None:
             return entry.problem
+        status = entry.status
         if not entry.is_folder:
-            return LocalFile(relative, entry.status.st_size, entry.status.st_mtime)
+            return LocalFile(relative, status.st_size, status.st_mtime, status.st_ctime)
         identity = (entry.status.st_dev, entry.status.st_ino)
         if identity in folder.above:
             return Unusable(relative, reason="it is a link back to a folder above it")

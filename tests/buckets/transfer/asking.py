@@ -9,6 +9,7 @@ from airflow_provider_neuro_buckets.buckets.models import TransferReport
 from airflow_provider_neuro_buckets.buckets.progress import AbstractFileProgress, AbstractRecursiveFileProgress
 from airflow_provider_neuro_buckets.buckets.transfer import engine
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing, Refusals, Remote, Symlinks, Window
+from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep
 
 MIB = 1024 * 1024
@@ -63,10 +64,17 @@ async def download(
 
 
 async def download_one(
-    src: Remote, dst: Path, *, existing: Existing = Existing.REPLACE, progress: AbstractFileProgress | None = None
+    src: Remote,
+    dst: Path,
+    *,
+    existing: Existing = Existing.REPLACE,
+    progress: AbstractFileProgress | None = None,
+    tries: Tries = ONLY_TRY,
+    concurrency: int = 16,
 ) -> TransferReport:
     """Download a blob."""
-    return await engine.download_file(src, dst, existing=existing, window=window(), progress=progress)
+    through = window(max_concurrency=concurrency)
+    return await engine.download_file(src, dst, existing=existing, window=through, progress=progress, tries=tries)
 
 
 async def copy(

@@ -13,14 +13,14 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
 from airflow_provider_neuro_buckets.buckets.stores.base import Proof
-from airflow_provider_neuro_buckets.buckets.transfer.outcome import DOWN_AFTER, Moved, Outcome
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import DOWN_AFTER, Left, Moved, Outcome
 
 
 def test_a_transfer_without_failures_concludes_with_its_totals() -> None:
     outcome = Outcome()
     outcome.moved(Moved(5, Proof.SIZE))
-    outcome.fetched(Moved(7, Proof.CHECKSUM))
-    outcome.fetched(None)
+    outcome.done(Moved(7, Proof.CHECKSUM))
+    outcome.done(Left.UNCHANGED)
     outcome.skipped["s"] = "a socket"
     report = outcome.conclude("copy")
     assert (report.files, report.bytes, report.verified, report.unchanged, report.skipped, report.failed) == (
@@ -37,7 +37,7 @@ def test_a_transfer_without_failures_concludes_with_its_totals() -> None:
 def test_every_failure_is_listed_with_its_cause_and_what_was_done_is_reported() -> None:
     outcome = Outcome()
     outcome.moved(Moved(5, Proof.SIZE))
-    outcome.fetched(None)
+    outcome.done(Left.UNCHANGED)
     causes = {f"k{number}": IntegrityError(f"broken {number}") for number in range(25)}
     for key, error in causes.items():
         outcome.failed(key, error)

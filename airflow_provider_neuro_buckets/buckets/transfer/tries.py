@@ -1,0 +1,93 @@
+"""A transfer in several tries: what an earlier one has moved is left alone. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from airflow_provider_neuro_buckets.buckets.transfer.plan import (
+    CLOCK_ERROR,
+    SAME_MOMENT,
+    Freshness,
+    by_lead,
+    freshness_of_copy,
+)
+
+_WORST_FIRST = (Freshness.STALE, Freshness.UNKNOWN, Freshness.CURRENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tries:
+    """Which try of one transfer this is, of a transfer that replaces everything.
+
+    A try after the first leaves alone what one before it has moved, unless the source has changed since: what the times
+    show to be so, and in doubt the contents, as far as the provider has a checksum to compare. All else it moves again.
+    With `update` or `continue_` these decide instead.
+
+    :param has_earlier: whether there was one before.
+    :param began: when the first began, by the clock of this host; `None` if that was another host or nobody knows: then
+        times tell nothing, and the contents decide alone.
+    :param has_later: whether another may come: a large file that is cut off is left for it as far as it came.
+    """
+
+    has_earlier: bool = False
+    began: datetime | None = None
+    has_later: bool = False
+
+    def resumes(self, *, continues: bool) -> bool:
+        """Whether large files are gone on with where they were cut off."""
+        return continues or self.has_earlier or self.has_later
+
+    def of_blob(self, *, file_changed: float, blob_modified: datetime | None, skew: float) -> Freshness:
+        """Tell by the times whether an earlier try has written a blob, of a file that has not changed since.
+
+        :param file_changed: when the file system last touched the file or its rights: what has come to its name since
+            was touched, whatever mtime it came with.
+        :param skew: local clock minus the server's, in seconds.
+        """
+        if self.began is None or blob_modified is None:
+            return Freshness.UNKNOWN
+        written = blob_modified.timestamp() + skew
+        return _worst(by_lead(written - self.began.timestamp()), by_lead(written - file_changed))
+
+    def of_file(
+        self, *, file_mtime: float, file_changed: float, blob_modified: datetime | None, skew: float
+    ) -> Freshness:
+        """Tell by the times whether an earlier try has written a file, of the version that the blob still is.
+
+        :param file_mtime: the blob's own time, if a download gave it to the file.
+        """
+        if self.began is None or blob_modified is None:
+            return Freshness.UNKNOWN
+        if file_changed < self.began.timestamp():
+            return Freshness.STALE
+        modified = blob_modified.timestamp()
+        is_same = abs(file_mtime - modified) < SAME_MOMENT and file_changed > modified + skew + CLOCK_ERROR
+        return Freshness.CURRENT if is_same else Freshness.UNKNOWN
+
+    def of_copy(
+        self,
+        *,
+        source_modified: datetime | None,
+        copy_modified: datetime | None,
+        source_skew: float,
+        copy_skew: float,
+    ) -> Freshness:
+        """Tell by the times whether an earlier try has made a copy, of the version that the source still is."""
+        if self.began is None or copy_modified is None:
+            return Freshness.UNKNOWN
+        made = copy_modified.timestamp() + copy_skew
+        of_source = freshness_of_copy(
+            source_modified=source_modified,
+            copy_modified=copy_modified,
+            source_skew=source_skew,
+            copy_skew=copy_skew,
+        )
+        return _worst(by_lead(made - self.began.timestamp()), of_source)
+
+
+ONLY_TRY = Tries()
+
+
+def _worst(*of: Freshness) -> Freshness:
+    return min(of, key=_WORST_FIRST.index)
