@@ -44,7 +44,9 @@ def _reporting(method: Callable[..., Any], ends: Mapping[str, str]) -> Callable[
     def call(self: Any, *arguments: Any, **keywords: Any) -> Any:
         answer = method(self, *arguments, **keywords)
         given = signature.bind(self, *arguments, **keywords).arguments
-        collector = get_hook_lineage_collector()
+        if given.get("dry_run"):
+            return answer  # nothing was moved
+        collector = get_hook_lineage_collector()  # type: ignore[no-untyped-call]  # Airflow's is not typed
         for argument, report in ends.items():
             getattr(collector, report)(context=self, **_asset(argument, given))
         return answer

@@ -19,6 +19,8 @@ ROOMS = {
     "assets": {"assets", "hooks", "buckets"},
     "fs": {"fs", "hooks", "buckets"},
     "links": {"links", "hooks", "buckets"},
+    "logs": {"logs", "hooks", "buckets"},
+    "bundles": {"bundles", "hooks", "buckets"},
     "cli": {"cli", "hooks", "buckets"},
     "local": {"local", "buckets"},
     "get_provider_info": {"get_provider_info"},
@@ -76,7 +78,7 @@ def test_the_buckets_implementation_knows_no_airflow(foreign: Graph) -> None:
 
 
 def test_only_the_rooms_that_face_airflow_know_it(foreign: Graph) -> None:
-    facing = {"hooks", "operators", "sensors", "triggers", "assets", "fs", "links", "cli"}
+    facing = {"hooks", "operators", "sensors", "triggers", "assets", "fs", "links", "logs", "bundles", "cli"}
     assert {room(module) for module, names in foreign.items() if "airflow" in names} <= facing
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
 @pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[lineage.HookLineageCollector]:
+def collector(monkeypatch: pytest.MonkeyPatch) -> lineage.HookLineageCollector:
     """Airflow's collector, as it is where a plugin reads lineage."""
-    collecting = lineage.HookLineageCollector()
+    collecting = lineage.HookLineageCollector()  # type: ignore[no-untyped-call]  # Airflow's is not typed
     monkeypatch.setattr(module, "get_hook_lineage_collector", lambda: collecting)
     return collecting
 
@@ -53,6 +52,13 @@ def test_each_transfer_tells_both_its_ends_and_a_folder_is_one_asset(
         f"file://{tmp_path}/down",
         *(f"blob://{bucket}/{key}" for key in ("dir", "one", "two", "copy")),
     }
+
+
+def test_a_dry_run_tells_nothing(bucket: str, tmp_path: Path, collector: lineage.HookLineageCollector) -> None:
+    (tmp_path / "up").mkdir()
+    with NeuroBucketsHook() as hook:
+        hook.upload_dir(tmp_path / "up", f"blob:{bucket}/dir/", dry_run=True)
+    assert told(collector) == (set(), set())
 
 
 def test_a_blob_by_bucket_and_key_is_the_same_asset_as_by_address(

@@ -1,0 +1,1 @@
+"""Task logs of Airflow in a bucket."""
