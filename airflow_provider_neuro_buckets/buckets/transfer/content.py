@@ -198,10 +198,17 @@ async def read_range(store: BlobStore, meta: BlobMeta, start: int, stop: int, *,
     :param received: told how many bytes have arrived, after each chunk.
     """
     content = bytearray(stop - start)
+    await read_into(store, meta, start, content, received=received)
+    return content
+
+
+async def read_into(
+    store: BlobStore, meta: BlobMeta, start: int, content: bytearray, *, received: Told = nobody
+) -> None:
+    """Fill a buffer with the bytes of one version of a blob from `start` on, as :func:`read_range`."""
     at = 0
-    async with aclosing(read_resumed(store, meta, start, stop)) as chunks:
+    async with aclosing(read_resumed(store, meta, start, start + len(content))) as chunks:
         async for chunk in chunks:
             content[at : at + len(chunk)] = chunk
             at += len(chunk)
             received(at)
-    return content

@@ -75,6 +75,20 @@ class Source:
             start += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def read_into(self, start: int, buffer: bytearray) -> None:
+        """Fill a buffer with the bytes from `start` on.
+
+        :raises SourceChanged: the file has become shorter.
+        """
+        view = memoryview(buffer)
+        while view:
+            with _naming(self._path):
+                read = os.preadv(self._file, [view], start)
+            if not read:
+                raise self._changed()
+            view = view[read:]
+            start += read
+
     def check(self) -> None:
         """Make sure that the file is as it was when it was opened, and ends where its size says.
 

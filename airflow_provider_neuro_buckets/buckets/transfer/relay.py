@@ -24,7 +24,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
     likely_parts,
     may_be_made_of,
 )
-from airflow_provider_neuro_buckets.buckets.transfer.content import read_range
+from airflow_provider_neuro_buckets.buckets.transfer.content import read_into, read_range
 from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, share
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.judging import corrupt, judge, refuse_if_vouched
@@ -118,8 +118,8 @@ class Relay:
             number, span = part
             # Slots come first come, first served, and parts ask in their order: whoever waits for its turn with the
             # digest waits for parts that have their slot already.
-            async with self.window.slot(len(span)):
-                content = await read_range(self.src, meta, span.start, span.stop)
+            async with self.window.buffer(len(span)) as content:
+                await read_into(self.src, meta, span.start, content)
                 await digests.add(number, span.start, content)
                 await upload.put_part(number, content)
             sent += len(span)

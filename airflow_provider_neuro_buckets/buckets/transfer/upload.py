@@ -205,17 +205,17 @@ class Upload:
         is_kept = Capability.KEEPS_MD5 in self.store.capabilities
         digests = Digests(size=source.size, part=source.size, read=source.read) if is_kept else None
 
-        def read(span: ByteRange) -> bytes:
-            content = source.read(span.start, span.stop)
+        def read(start: int, buffer: bytearray) -> None:
+            source.read_into(start, buffer)
             if digests is not None:
-                digests.add(span.start, content)
-            return content
+                digests.add(start, buffer)
 
         async def send(part: tuple[int, ByteRange]) -> None:
             nonlocal sent
             number, span = part
-            async with self.window.slot(len(span)):
-                await upload.put_part(number, await in_thread(lambda: read(span)))
+            async with self.window.buffer(len(span)) as buffer:
+                await in_thread(lambda: read(span.start, buffer))
+                await upload.put_part(number, buffer)
             sent += len(span)
             self.reporter.step(relative, sent, source.size)
 

@@ -21,6 +21,7 @@ class Window:
         self._free_requests = max_concurrency
         self._free_bytes = max_buffer_bytes
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._spare: list[bytearray] = []
 
     @asynccontextmanager
     async def slot(self, size: int) -> AsyncIterator[None]:
@@ -28,9 +29,37 @@ class Window:
         size = min(size, self._all_bytes)
         await self._take(size)
         try:
+            self._drop_spare()
             yield
         finally:
             self._give_back(size)
+
+    @asynccontextmanager
+    async def buffer(self, size: int) -> AsyncIterator[bytearray]:
+        """Hold one request and a buffer of `size` bytes, which holds anything: it goes from one holder to the next.
+
+        What a failed request was sent from is not used again: a connection that is being closed may still send it.
+        """
+        held = min(size, self._all_bytes)
+        await self._take(held)
+        try:
+            buffer = self._spare_of(size)
+            if buffer is None:
+                self._drop_spare()
+                buffer = bytearray(size)
+            yield buffer
+            self._spare.append(buffer)
+        finally:
+            self._give_back(held)
+
+    def _spare_of(self, size: int) -> bytearray | None:
+        place = next((place for place, spare in enumerate(self._spare) if len(spare) == size), None)
+        return None if place is None else self._spare.pop(place)
+
+    def _drop_spare(self) -> None:
+        """See to it that buffers without a holder take no more memory than is free."""
+        while self._spare and sum(map(len, self._spare)) > self._free_bytes:
+            self._spare.pop()
 
     async def _take(self, size: int) -> None:
         if not self._waiting and self._fits(size):
@@ -57,6 +86,8 @@ class Window:
     def _give_back(self, size: int) -> None:
         self._free_requests += 1
         self._free_bytes += size
+        if self._free_requests == self.max_concurrency:
+            self._spare.clear()  # a client that does nothing holds nothing
         self._admit()
 
     def _admit(self) -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -82,13 +82,24 @@ class CountingWindow(Window):
     @asynccontextmanager
     async def slot(self, size: int) -> AsyncIterator[None]:
         async with super().slot(size):
-            self.bytes += size
-            self.passed += size
-            self.most_bytes = max(self.most_bytes, self.bytes)
-            try:
+            with self._counting(size):
                 yield
-            finally:
-                self.bytes -= size
+
+    @asynccontextmanager
+    async def buffer(self, size: int) -> AsyncIterator[bytearray]:
+        async with super().buffer(size) as buffer:
+            with self._counting(size):
+                yield buffer
+
+    @contextmanager
+    def _counting(self, size: int) -> Iterator[None]:
+        self.bytes += size
+        self.passed += size
+        self.most_bytes = max(self.most_bytes, self.bytes)
+        try:
+            yield
+        finally:
+            self.bytes -= size
 
 
 async def test_bytes_in_flight_never_exceed_the_buffer_and_every_byte_passes_the_window(

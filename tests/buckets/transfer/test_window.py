@@ -141,3 +141,51 @@ async def test_a_failure_inside_gives_the_slot_back(size: int) -> None:
             raise ZeroDivisionError
     async with asyncio.timeout(5), window.slot(7):
         pass
+
+
+async def test_a_buffer_goes_from_holder_to_holder_while_others_hold_theirs_and_is_let_go_when_nobody_does() -> None:
+    window = Window(max_concurrency=4, max_buffer_bytes=32)
+    async with window.slot(1):
+        async with window.buffer(10) as first:
+            pass
+        async with window.buffer(10) as second, window.buffer(10) as third:
+            assert second is first
+            assert third is not first
+    async with window.buffer(10) as fourth:
+        assert fourth is not first
+        assert fourth is not third
+
+
+async def test_a_buffer_that_a_failed_request_was_sent_from_is_not_used_again() -> None:
+    window = Window(max_concurrency=4, max_buffer_bytes=32)
+    async with window.slot(1):
+        with suppress(ZeroDivisionError):
+            async with window.buffer(10) as failed:
+                raise ZeroDivisionError
+        async with window.buffer(10) as buffer:
+            assert buffer is not failed
+
+
+async def test_buffers_without_a_holder_make_room_for_whatever_else_is_held() -> None:
+    window = Window(max_concurrency=4, max_buffer_bytes=32)
+    async with window.slot(1):
+        async with window.buffer(20) as first:
+            pass
+        async with window.slot(20):
+            pass
+        async with window.buffer(20) as second:
+            assert second is not first
+        async with window.buffer(25):
+            pass
+        async with window.buffer(20) as third:
+            assert third is not second
+
+
+async def test_a_buffer_larger_than_the_window_passes_alone() -> None:
+    window = Window(max_concurrency=4, max_buffer_bytes=32)
+    async with window.buffer(100) as buffer:
+        assert len(buffer) == 100
+        waiting = asyncio.ensure_future(window.slot(1).__aenter__())
+        await let_all_run()
+        assert not waiting.done()
+    await waiting
