@@ -30,6 +30,7 @@ def get_provider_info() -> dict[str, Any]:
                 "to_openlineage_converter": f"{_PACKAGE}.assets.blob.convert_asset_to_openlineage",
             }
         ],
+        "bundles": [_modules("bundles.blob")],
         "remote-logging": [{"classpath": f"{_PACKAGE}.logs.remote.NeuroBucketsRemoteLogIO", "scheme": "blob"}],
         "cli": [f"{_PACKAGE}.cli.definition.get_commands"],
     }

@@ -1,0 +1,1 @@
+"""DAG bundles in a bucket."""
