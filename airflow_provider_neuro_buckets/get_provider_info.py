@@ -22,6 +22,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.buckets", "operators.blobs", "operators.transfers", "operators.credentials")],
         "sensors": [_modules("sensors.blobs")],
         "triggers": [_modules("triggers.blobs")],
+        "filesystems": [f"{_PACKAGE}.fs.blob"],
         "asset-uris": [
             {
                 "schemes": ["blob"],

@@ -1,0 +1,34 @@
+"""The ``blob`` paths of universal_pathlib, on which `ObjectStoragePath` stands."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from typing import Any, Self
+
+from fsspec.registry import get_filesystem_class
+from upath import UPath
+
+# universal_pathlib learns only once how paths of a scheme look, when it sees the first: the filesystem must be known.
+get_filesystem_class("blob")
+
+
+class BlobPath(UPath):
+    """A path in a bucket."""
+
+    __slots__ = ()
+
+    def glob(self, pattern: str, **options: Any) -> Iterator[Self]:
+        """Yield what matches below this path, whose own name is no part of the pattern."""
+        if not glob.has_magic(self.path):
+            yield from super().glob(pattern, **options)
+            return
+        for name in self.fs.glob(f"{glob.escape(self.path)}/{pattern}"):
+            yield self / name.removeprefix(f"{self.path}/")
+
+    def rglob(self, pattern: str, **options: Any) -> Iterator[Self]:
+        """Yield what matches in any folder below this path."""
+        if not glob.has_magic(self.path):
+            yield from super().rglob(pattern, **options)
+            return
+        yield from self.glob(f"**/{pattern}")
