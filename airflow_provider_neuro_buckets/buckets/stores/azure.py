@@ -28,11 +28,13 @@ from airflow_provider_neuro_buckets.buckets.models import Bucket
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores import azure_batch, azure_copy
 from airflow_provider_neuro_buckets.buckets.stores.azure_access import AzureSigner
+from airflow_provider_neuro_buckets.buckets.stores.azure_resume import ResumedAzureUpload
 from airflow_provider_neuro_buckets.buckets.stores.azure_upload import AzureUpload, put_checked, size_of
 from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
     encode_key,
     encode_value,
     meta_of_headers,
+    next_marker,
     parse_listing,
     why_not_held,
 )
@@ -44,6 +46,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     CopySource,
     Page,
     PartLimits,
+    PartOf,
     Site,
     Slot,
     Stored,
@@ -80,6 +83,7 @@ class AzureStore:
             Capability.CREATED_AT,
             Capability.EMPTY_SEGMENTS,
             Capability.KEEPS_MD5,
+            Capability.RESUME,
         }
     )
 
@@ -147,6 +151,21 @@ class AzureStore:
         """Begin an upload in parts, which takes no request. Left without `complete`, the key holds what it held."""
         yield self._upload(key, f"cannot write {self.address(key)}")
 
+    @asynccontextmanager
+    async def resume(
+        self,
+        key: str,
+        part: PartOf | None,
+        *,
+        note: str = "",  # noqa: ARG002 - the names of the blocks tell
+    ) -> AsyncIterator[ResumedAzureUpload]:
+        """Take up an upload in parts that was cut off, or begin one."""
+        what = f"cannot write {self.address(key)}"
+        upload = ResumedAzureUpload(self._lane, key, self._new(key), what, head=lambda: self.head(key))
+        if part is not None:
+            await upload.look()
+        yield upload
+
     def _upload(self, key: str, what: str) -> AzureUpload:
         return AzureUpload(self._lane, key, self._new(key), what, head=lambda: self.head(key))
 
@@ -154,14 +173,16 @@ class AzureStore:
         """List keys, up to 5,000 a page; the next page is on its way while one is handed over."""
         if prefix:
             check_key(prefix)
+        where = self.address(prefix)
         return pages_of(
-            lambda marker: self._page(prefix, delimiter, page_size, marker), self.address(prefix), page_size=page_size
+            lambda marker: self._page(prefix, delimiter, page_size, marker),
+            lambda answer: parse_listing(answer, where),
+            where,
+            guess=next_marker,
+            page_size=page_size,
         )
 
-    async def _page(
-        self, prefix: str, delimiter: str, page_size: int | None, marker: str | None
-    ) -> tuple[Page, str | None]:
-        where = self.address(prefix)
+    async def _page(self, prefix: str, delimiter: str, page_size: int | None, marker: str | None) -> bytes:
         query = {
             "restype": "container",
             "comp": "list",
@@ -171,9 +192,9 @@ class AzureStore:
             "prefix": prefix,
         }
         encoded = "&".join(f"{name}={encode_value(value)}" for name, value in query.items() if value)
-        request = Request(what=f"cannot list {where}", method="GET", path="", query=encoded)
+        request = Request(what=f"cannot list {self.address(prefix)}", method="GET", path="", query=encoded)
         _, body = await self._lane.fetch(request, largest=LARGEST_PAGE)
-        return await asyncio.to_thread(parse_listing, body, where)
+        return body
 
     async def delete(self, keys: Sequence[str]) -> Mapping[str, BucketsError]:
         """Delete keys, 256 a request."""

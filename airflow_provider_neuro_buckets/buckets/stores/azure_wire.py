@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
-from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
+from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml, text_ahead
 
 _MD5_BYTES = 16
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -86,6 +86,11 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
             f"the listing of {where} is not a listing but <{root}>", remedy="Check the storage_endpoint of the bucket"
         )
     return Page(blobs=reader.blobs, prefixes=reader.prefixes), reader.marker or None
+
+
+def next_marker(body: bytes) -> str | None:
+    """Return what seems to be the marker of the next page, before the listing is read."""
+    return text_ahead(body, "NextMarker")
 
 
 class _ListingReader:

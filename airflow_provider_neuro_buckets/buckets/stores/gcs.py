@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -40,6 +40,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     Page,
     PartLimits,
     Proof,
+    ResumedUpload,
     Site,
     Slot,
     Stored,
@@ -209,16 +210,21 @@ class GcsStore:
         finally:
             await upload.abort()
 
+    def resume(self, key: str, *_: object, **__: object) -> AbstractAsyncContextManager[ResumedUpload]:
+        """Raise: there is no `Capability.RESUME`."""
+        raise UnsupportedProvider(f"cannot take up an upload of {self.address(key)}", remedy="Begin it anew")
+
     def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         """List keys; the next page is on its way while one is handed over."""
+        where = self.address(prefix)
         return pages_of(
-            lambda token: self._page(prefix, delimiter, page_size, token), self.address(prefix), page_size=page_size
+            lambda token: self._page(prefix, delimiter, page_size, token),
+            lambda answer: parse_listing(answer, where),
+            where,
+            page_size=page_size,
         )
 
-    async def _page(
-        self, prefix: str, delimiter: str, page_size: int | None, token: str | None
-    ) -> tuple[Page, str | None]:
-        where = self.address(prefix)
+    async def _page(self, prefix: str, delimiter: str, page_size: int | None, token: str | None) -> bytes:
         query = {
             "delimiter": delimiter or None,
             "fields": LISTING_FIELDS,
@@ -227,9 +233,9 @@ class GcsStore:
             "prefix": prefix or None,
         }
         encoded = "&".join(f"{name}={quoted(value)}" for name, value in query.items() if value is not None)
-        request = Request(what=f"cannot list {where}", method="GET", path=LISTING_PATH, query=encoded)
+        request = Request(what=f"cannot list {self.address(prefix)}", method="GET", path=LISTING_PATH, query=encoded)
         _, body = await self._lane.fetch(request, largest=LARGEST_PAGE)
-        return await asyncio.to_thread(parse_listing, body, where)
+        return body
 
     async def delete(self, keys: Sequence[str]) -> Mapping[str, BucketsError]:
         """Delete keys, 100 a request and some requests at once; a single one by itself."""

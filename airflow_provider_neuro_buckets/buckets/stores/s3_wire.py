@@ -20,7 +20,7 @@ from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Page, Site
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
-from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
+from airflow_provider_neuro_buckets.buckets.stores.markup import parse_records, parse_xml, text_ahead
 from airflow_provider_neuro_buckets.buckets.stores.s3_signature import Seal
 
 SMALL_ANSWER = 1024 * 1024
@@ -221,39 +221,41 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
     :param where: the address that was listed, for errors.
     :raises InvalidAnswer: not a listing, or one without what it needs; nothing is concluded from it.
     """
-    items: list[dict[str, str]] = []
-    prefixes: list[str] = []
-    fields: dict[str, str] = {}
-    item: dict[str, str] = {}
-
-    def on_text(path: Sequence[str], text: str) -> None:
-        match path:
-            case [_, "Contents", name]:
-                item[name] = text
-            case [_, "Contents"]:
-                items.append(dict(item))
-                item.clear()
-            case [_, "CommonPrefixes", "Prefix"]:
-                prefixes.append(text)
-            case [_, name]:
-                fields[name] = text
-
-    root = parse_xml(body, on_text)
-    if root != "ListBucketResult":
-        raise InvalidAnswer(
-            f"the listing of {where} is not a listing but <{root}>", remedy="Check the endpoint of the bucket"
-        )
-    decode = unquote_plus if fields.get("EncodingType") == "url" else str
-    page = Page(
-        blobs=[_listed(decode(found.get("Key", "")), found, where) for found in items],
-        prefixes=[decode(prefix) for prefix in prefixes],
-    )
+    is_encoded = text_ahead(body, "EncodingType") == "url"
+    page, fields = _read_listing(body, where, decode=unquote_plus if is_encoded else str)
+    if (fields.get("EncodingType") == "url") is not is_encoded:
+        page, fields = _read_listing(body, where, decode=str if is_encoded else unquote_plus)
     if fields.get("IsTruncated") != "true":
         return page, None
     token = fields.get("NextContinuationToken")
     if not token:
         raise InvalidAnswer(f"the listing of {where} goes on, but does not say where")
     return page, token
+
+
+def _read_listing(body: bytes, where: str, *, decode: Callable[[str], str]) -> tuple[Page, Mapping[str, str]]:
+    fields: dict[str, str] = {}
+    blobs: list[BlobMeta] = []
+    prefixes: list[str] = []
+
+    def on_blob(item: Mapping[str, str]) -> None:
+        blobs.append(_listed(decode(item.get("Key", "")), item, where))
+
+    def on_prefix(item: Mapping[str, str]) -> None:
+        if "Prefix" in item:
+            prefixes.append(decode(item["Prefix"]))
+
+    root = parse_records(body, fields, {"Contents": on_blob, "CommonPrefixes": on_prefix})
+    if root != "ListBucketResult":
+        raise InvalidAnswer(
+            f"the listing of {where} is not a listing but <{root}>", remedy="Check the endpoint of the bucket"
+        )
+    return Page(blobs=blobs, prefixes=prefixes), fields
+
+
+def next_token(body: bytes) -> str | None:
+    """Return what seems to be the token of the next page, before the listing is read."""
+    return text_ahead(body, "NextContinuationToken")
 
 
 def _listed(key: str, item: Mapping[str, str], where: str) -> BlobMeta:
@@ -291,17 +293,11 @@ def parse_deletion(body: bytes, where: str) -> list[tuple[str, str, str]]:
     :raises InvalidAnswer: not such an answer.
     """
     failures: list[tuple[str, str, str]] = []
-    item: dict[str, str] = {}
 
-    def on_text(path: Sequence[str], text: str) -> None:
-        match path:
-            case [_, "Error", name]:
-                item[name] = text
-            case [_, "Error"]:
-                failures.append((item.get("Key", ""), item.get("Code", ""), item.get("Message", "")))
-                item.clear()
+    def on_error(item: Mapping[str, str]) -> None:
+        failures.append((item.get("Key", ""), item.get("Code", ""), item.get("Message", "")))
 
-    root = parse_xml(body, on_text)
+    root = parse_records(body, {}, {"Error": on_error})
     if root != "DeleteResult":
         raise InvalidAnswer(f"the answer to a deletion in {where} is not one but <{root}>")
     return failures

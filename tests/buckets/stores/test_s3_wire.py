@@ -23,6 +23,7 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     error_in,
     fits_xml,
     md5_of_etag,
+    next_token,
     parse_deletion,
     parse_listing,
     text_in,
@@ -84,6 +85,59 @@ def test_keys_are_decoded_where_the_answer_says_that_they_are_encoded_wherever_i
 def test_keys_are_taken_as_they_are_where_the_answer_does_not_say_that_they_are_encoded() -> None:
     page, _ = parse_listing(one_blob(Key="a+b%20&amp;"), WHERE)
     assert page.blobs[0].key == "a+b%20&"
+
+
+@pytest.mark.parametrize(
+    ("inner", "key"),
+    [
+        ("<!--<EncodingType>url</EncodingType>-->{}", "a+b%20"),
+        ("{}<Other><EncodingType>url</EncodingType></Other>", "a+b%20"),
+        ("<EncodingType>ur&#108;</EncodingType>{}", "a b "),
+        ('{}<EncodingType xml:lang="en">url</EncodingType>', "a b "),
+    ],
+)
+def test_only_what_the_answer_itself_says_of_its_encoding_counts(inner: str, key: str) -> None:
+    page, _ = parse_listing(listing(inner.format("<Contents><Key>a+b%20</Key><Size>1</Size></Contents>")), WHERE)
+    assert [blob.key for blob in page.blobs] == [key]
+
+
+def test_what_lies_deeper_in_a_blob_is_not_taken_for_its_own() -> None:
+    inner = "<Key>a</Key><Size>1</Size><Owner><Key>b</Key><Size>2</Size></Owner><Restore><ETag>c</ETag></Restore>"
+    page, _ = parse_listing(
+        listing(f"<Contents>{inner}</Contents><Contents><Key>d</Key><Size>3</Size></Contents>"), WHERE
+    )
+    assert [(blob.key, blob.size, blob.etag) for blob in page.blobs] == [("a", 1, None), ("d", 3, None)]
+
+
+def test_a_blob_has_nothing_of_the_one_before_it() -> None:
+    first = '<Key>a</Key><Size>1</Size><ETag>"x"</ETag><LastModified>2026-11-24T13:46:42Z</LastModified>'
+    page, _ = parse_listing(
+        listing(f"<Contents>{first}</Contents><Contents><Key>b</Key><Size>2</Size></Contents>"), WHERE
+    )
+    assert (page.blobs[1].etag, page.blobs[1].modified_at) == (None, None)
+
+
+def test_names_with_a_prefix_of_a_namespace_are_read_likewise() -> None:
+    inner = "<s:Contents><s:Key>a</s:Key><s:Size>1</s:Size></s:Contents>"
+    page, _ = parse_listing(f'<s:ListBucketResult xmlns:s="http://s3">{inner}</s:ListBucketResult>'.encode(), WHERE)
+    assert [blob.key for blob in page.blobs] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("body", "token"),
+    [
+        (b"<NextContinuationToken>1/a+b=</NextContinuationToken>", "1/a+b="),
+        (b"<NextContinuationToken>a&amp;b</NextContinuationToken>", None),
+        (b"<NextContinuationToken>\xc3\xa4</NextContinuationToken>", None),
+        (b"<NextContinuationToken>a<b/></NextContinuationToken>", None),
+        (b"<NextContinuationToken></NextContinuationToken>", None),
+        (b"<NextContinuationToken/>", None),
+        (b"<NextContinuationToken>a", None),
+        (b"", None),
+    ],
+)
+def test_a_token_is_found_ahead_where_it_is_plain(body: bytes, token: str | None) -> None:
+    assert next_token(body) == token
 
 
 def test_white_space_in_a_key_is_part_of_it() -> None:
@@ -177,6 +231,8 @@ def bomb() -> bytes:
 def test_xml_that_grows_or_reaches_out_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidAnswer):
         parse_xml(body, lambda _path, _text: None)
+    with pytest.raises(InvalidAnswer, match=r"doctype|not XML|deeper"):
+        parse_listing(body, WHERE)
 
 
 # Errors, uploads, deletions
