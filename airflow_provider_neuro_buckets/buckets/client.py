@@ -445,16 +445,16 @@ class Buckets:
         if limit is not None and limit <= 0:
             raise ConfigurationError(f"limit={limit} lists nothing", remedy="Pass None to list all")
         listing, prefix = await self._located(uri)
-        found = listing.entries(prefix, delimiter="" if recursive else "/", limit=None if limit is None else limit + 1)
+        beyond = None if limit is None else limit + 1
         count = 0
-        async with aclosing(found) as entries:
-            async for entry in entries:
-                if count == limit:
-                    if limit == LIST_LIMIT:
-                        log.warning("The listing of %s ends at the default limit of %d; pass limit=", uri, limit)
-                    return
-                count += 1
-                yield entry
+        async with aclosing(listing.pages(prefix, delimiter="" if recursive else "/", limit=beyond)) as pages:
+            async for page in pages:
+                for count, entry in enumerate(page, count + 1):  # noqa: B020 - it goes on counting
+                    if count == beyond:
+                        if limit == LIST_LIMIT:
+                            log.warning("The listing of %s ends at the default limit of %d; pass limit=", uri, limit)
+                        return
+                    yield entry
 
     @streaming
     async def glob_blobs(self, uri: BlobURI) -> AsyncGenerator[BucketEntry]:
@@ -468,9 +468,10 @@ class Buckets:
         bucket, pattern = await self._finder.address(uri, is_pattern=True)
         parsed = parse_glob(pattern)
         listing = await self._opener.open(bucket)
-        async with aclosing(listing.matches(parsed)) as entries:
-            async for entry in entries:
-                yield entry
+        async with aclosing(listing.matches(parsed)) as pages:
+            async for page in pages:
+                for entry in page:
+                    yield entry
 
     async def stat_blob(self, uri: BlobURI) -> BlobObject:
         """Return what the provider says of the blob at an address: :meth:`head_blob` by URI.

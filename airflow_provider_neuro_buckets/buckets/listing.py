@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from airflow_provider_neuro_buckets.buckets.glob import Component, Glob, match_components
 from airflow_provider_neuro_buckets.buckets.models import BlobCommonPrefix, BlobObject, Bucket, BucketEntry, BucketUsage
@@ -38,19 +38,35 @@ class Listing:
 
         :param limit: most entries of both kinds; `None` for all.
         """
+        async with aclosing(self.pages(prefix, delimiter=delimiter, limit=limit)) as pages:
+            async for page in pages:
+                for entry in page:
+                    yield entry
+
+    async def pages(
+        self, prefix: str, *, delimiter: str = "", limit: int | None = None
+    ) -> AsyncGenerator[Iterable[BucketEntry]]:
+        """Yield the entries under `prefix` page by page, each page an iterable that makes them while it is read.
+
+        A step of an asynchronous generator costs as much as to make an entry: so it is done once a page.
+
+        :param limit: most entries of both kinds; `None` for all.
+        """
         left = limit
         async with aclosing(self._pages(prefix, delimiter=delimiter, page_size=limit)) as pages:
             async for page in pages:
-                for entry in self._of_page(page):
-                    if left is not None:
-                        if left <= 0:
-                            return
-                        left -= 1
-                    yield entry
+                yield islice(self._of_page(page), left)
+                if left is not None:
+                    left -= len(page.prefixes) + len(page.blobs)
+                    if left <= 0:
+                        return
 
     def _of_page(self, page: Page) -> Iterator[BucketEntry]:
-        yield from (BlobCommonPrefix(key=prefix, bucket=self.bucket) for prefix in page.prefixes)
-        yield from (blob_entry(self.bucket, meta) for meta in page.blobs)
+        bucket = self.bucket
+        for prefix in page.prefixes:
+            yield BlobCommonPrefix(key=prefix, bucket=bucket)
+        for meta in page.blobs:
+            yield blob_entry(bucket, meta)
 
     async def _pages(self, prefix: str, *, delimiter: str, page_size: int | None = None) -> AsyncGenerator[Page]:
         # A page of one is how a question of yes or no stays cheap; above a provider's own page the number is moot.
@@ -90,15 +106,13 @@ class Listing:
         async with aclosing(self.entries(folder, limit=1)) as entries:
             return await anext(entries, None) is not None
 
-    async def matches(self, pattern: Glob) -> AsyncGenerator[BucketEntry]:
-        """Yield what matches: blobs and folders, each once, in the order of the walk."""
-        async with aclosing(self._walk("", pattern.components, folders_only=pattern.folders_only)) as found:
-            async for entry in found:
-                yield entry
+    def matches(self, pattern: Glob) -> AsyncGenerator[Iterable[BucketEntry]]:
+        """Yield what matches, page by page as `pages`: blobs and folders, each once, in the order of the walk."""
+        return self._walk("", pattern.components, folders_only=pattern.folders_only)
 
     async def _walk(
         self, prefix: str, components: tuple[Component, ...], *, folders_only: bool
-    ) -> AsyncGenerator[BucketEntry]:
+    ) -> AsyncGenerator[Iterable[BucketEntry]]:
         """Match `components` below `prefix`, which is empty or ends where a component begins."""
         plain = list(takewhile(lambda component: component.is_literal, components[:-1]))
         prefix += "".join(component.literal + "/" for component in plain)
@@ -110,45 +124,54 @@ class Listing:
         else:
             steps = self._level(prefix, here, folders_only=folders_only)
         async with aclosing(steps):
-            async for entry in steps:
-                yield entry
+            async for page in steps:
+                yield page
 
-    async def _level(self, prefix: str, here: Component, *, folders_only: bool) -> AsyncGenerator[BucketEntry]:
-        async with aclosing(self.entries(prefix + here.literal, delimiter="/")) as entries:
-            async for entry in entries:
-                if entry.key == prefix or (folders_only and not isinstance(entry, BlobCommonPrefix)):
-                    continue
-                if here.matches(entry.key[len(prefix) :].removesuffix("/")):
-                    yield entry
+    async def _level(
+        self, prefix: str, here: Component, *, folders_only: bool
+    ) -> AsyncGenerator[Iterable[BucketEntry]]:
+        def fits(entry: BucketEntry) -> bool:
+            if entry.key == prefix or (folders_only and not isinstance(entry, BlobCommonPrefix)):
+                return False
+            return here.matches(entry.key[len(prefix) :].removesuffix("/"))
+
+        async with aclosing(self.pages(prefix + here.literal, delimiter="/")) as pages:
+            async for page in pages:
+                yield filter(fits, page)
 
     async def _into_folders(
         self, prefix: str, here: Component, rest: tuple[Component, ...], *, folders_only: bool
-    ) -> AsyncGenerator[BucketEntry]:
-        async with aclosing(self._level(prefix, here, folders_only=True)) as folders:
-            async for folder in folders:
-                async with aclosing(self._walk(folder.key, rest, folders_only=folders_only)) as found:
-                    async for entry in found:
-                        yield entry
+    ) -> AsyncGenerator[Iterable[BucketEntry]]:
+        async with aclosing(self._level(prefix, here, folders_only=True)) as levels:
+            async for folders in levels:
+                for folder in folders:
+                    async with aclosing(self._walk(folder.key, rest, folders_only=folders_only)) as pages:
+                        async for page in pages:
+                            yield page
 
     async def _deep(
         self, prefix: str, components: tuple[Component, ...], *, folders_only: bool
-    ) -> AsyncGenerator[BucketEntry]:
-        async with aclosing(self.entries(prefix)) as entries:
-            candidates = self._folders_of(prefix, entries) if folders_only else entries
-            async for entry in candidates:
-                names = entry.key[len(prefix) :].removesuffix("/").split("/")
-                if match_components(components, names):
-                    yield entry
+    ) -> AsyncGenerator[Iterable[BucketEntry]]:
+        def fits(entry: BucketEntry) -> bool:
+            return match_components(components, entry.key[len(prefix) :].removesuffix("/").split("/"))
 
-    async def _folders_of(self, prefix: str, entries: AsyncIterator[BucketEntry]) -> AsyncGenerator[BucketEntry]:
-        """Yield each folder above the entries once; the keys of a folder arrive together, so one path is memory."""
         above: list[str] = []
-        async for entry in entries:
+        async with aclosing(self.pages(prefix)) as pages:
+            async for page in pages:
+                candidates = self._folders_of(prefix, page, above) if folders_only else page
+                yield filter(fits, candidates)
+
+    def _folders_of(self, prefix: str, page: Iterable[BucketEntry], above: list[str]) -> Iterator[BucketEntry]:
+        """Yield each folder above the entries of a page once.
+
+        :param above: the folders of the entry before; the keys of a folder arrive together, so one path is memory.
+        """
+        for entry in page:
             names = entry.key[len(prefix) :].split("/")[:-1]
             shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(above, names, strict=False)))
             for depth in range(shared, len(names)):
                 yield BlobCommonPrefix(key=prefix + "/".join(names[: depth + 1]) + "/", bucket=self.bucket)
-            above = names
+            above[:] = names
 
 
 async def _close(pages: AsyncIterator[Page]) -> None:

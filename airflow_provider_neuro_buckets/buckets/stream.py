@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Generic, ParamSpec, TypeVar
 
@@ -30,10 +30,10 @@ class Stream(Generic[T]):
         await self.aclose()
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return self
+        return self._source
 
-    async def __anext__(self) -> T:
-        return await self._source.__anext__()
+    def __anext__(self) -> Awaitable[T]:
+        return self._source.__anext__()
 
     async def aclose(self) -> None:
         """Stop early: release what the stream holds."""

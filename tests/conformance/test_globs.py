@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.glob import parse_glob
 from airflow_provider_neuro_buckets.buckets.listing import Listing
-from airflow_provider_neuro_buckets.buckets.models import BlobCommonPrefix, BlobObject
+from airflow_provider_neuro_buckets.buckets.models import BlobCommonPrefix, BlobObject, BucketEntry
 from airflow_provider_neuro_buckets.buckets.stores.base import Capability
 from conformance.asking import fill
 from conformance.rigs.base import Rig
@@ -42,8 +43,15 @@ async def listing(rig: Rig, watched: WatchedStore) -> Listing:
     return Listing(rig.bucket, watched)
 
 
+async def found(listing: Listing, pattern: str) -> AsyncGenerator[BucketEntry]:
+    async with aclosing(listing.matches(parse_glob(pattern))) as pages:
+        async for page in pages:
+            for entry in page:
+                yield entry
+
+
 async def matches(listing: Listing, pattern: str) -> list[str]:
-    return sorted([entry.key async for entry in listing.matches(parse_glob(pattern))])
+    return sorted([entry.key async for entry in found(listing, pattern)])
 
 
 async def test_a_star_a_question_mark_and_a_class_stay_in_one_component(listing: Listing) -> None:
@@ -110,7 +118,7 @@ async def test_a_slash_at_the_end_matches_folders_only(listing: Listing) -> None
 
 
 async def test_folders_come_as_common_prefixes_and_blobs_as_blobs(listing: Listing) -> None:
-    kinds = {entry.key: type(entry) async for entry in listing.matches(parse_glob("g"))}
+    kinds = {entry.key: type(entry) async for entry in found(listing, "g")}
     assert kinds == {"g/": BlobCommonPrefix, "g": BlobObject}
 
 
@@ -134,8 +142,8 @@ async def test_the_text_before_the_first_operator_narrows_the_listing_at_every_l
 
 
 async def test_the_first_match_arrives_before_the_listing_ends(listing: Listing, watched: WatchedStore) -> None:
-    async with aclosing(listing.matches(parse_glob("*/*/*.csv"))) as found:
-        assert (await anext(found)).key == "data/.hidden/x.csv"
+    async with aclosing(found(listing, "*/*/*.csv")) as entries:
+        assert (await anext(entries)).key == "data/.hidden/x.csv"
         assert "data/2024/" not in [listed.prefix for listed in watched.listed]
 
 
