@@ -18,9 +18,10 @@ from pathlib import Path
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotADirectory, SourceChanged
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange, Bytes
 from airflow_provider_neuro_buckets.buckets.transfer import temporary
+from airflow_provider_neuro_buckets.buckets.transfer.opened import OpenFolders, make_and_open, open_folder
+from airflow_provider_neuro_buckets.buckets.transfer.rights import usual_mode
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_AT_ONCE = 1024 * 1024
 MOST_AT_ONCE = 1024
 """Buffers that the system writes at once."""
@@ -139,11 +140,13 @@ class Destination:
         self.root = root
         self._resumes = resumes
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._mode = 0o666 & ~_umask()
+        self._mode = usual_mode()
         self._swept: set[tuple[str, ...]] = set()
+        self._opened = OpenFolders(self._open_to_write)
 
     def close(self) -> None:
         """Close the folder."""
+        self._opened.close()
         os.close(self._root)
 
     def make_folder(self, names: tuple[str, ...]) -> None:
@@ -162,7 +165,7 @@ class Destination:
         try:
             for depth, name in enumerate(names, start=1):
                 with self._on_the_way(names[:depth]):
-                    below = (_make_and_open if makes else _open_folder)(name, current)
+                    below = (make_and_open if makes else open_folder)(name, current)
                 os.close(current)
                 current = below
             yield current
@@ -199,13 +202,38 @@ class Destination:
             return Source(path, os.open(names[-1], _READ | os.O_NOFOLLOW, dir_fd=folder))
 
     def write_whole(self, names: tuple[str, ...], content: bytes | bytearray, modified: float | None) -> None:
-        """Write a small file at once. Atomic."""
+        """Write a small file at once. Atomic.
+
+        It goes without a lock for that moment: a sweeper who comes just then removes it, and it is written again.
+        """
+        try:
+            with self._opened.use(names[:-1]) as folder:
+                temporary.write(names[-1], content, modified, folder=folder)
+        except FileNotFoundError:  # swept, or the folder itself was removed
+            self._opened.forget(names[:-1])
+            self._write_locked(names, content, modified)
+        except OSError as error:
+            if error.filename is not None:
+                error.filename, error.filename2 = str(self.root.joinpath(*names)), None
+            raise
+
+    def _write_locked(self, names: tuple[str, ...], content: bytes | bytearray, modified: float | None) -> None:
         target = self.begin(names)
         try:
             target.write(0, content)
             target.finish(modified)
         finally:
             target.discard()
+
+    def _open_to_write(self, names: tuple[str, ...]) -> int:
+        with self._open(names, makes=True) as folder:
+            self._sweep(names, folder)
+            return os.dup(folder)
+
+    def _sweep(self, names: tuple[str, ...], folder: int) -> None:
+        if names not in self._swept:
+            self._swept.add(names)
+            temporary.sweep(folder, resumes=self._resumes)
 
     def begin(self, names: tuple[str, ...], *, size: int = 0, version: str | None = None) -> Target:
         """Make the temporary file of a target, or take up the one that an earlier try has left.
@@ -215,9 +243,7 @@ class Destination:
         """
         path = self.root.joinpath(*names)
         with self._open(names[:-1], makes=True) as folder, _naming(path):
-            if names[:-1] not in self._swept:
-                self._swept.add(names[:-1])
-                temporary.sweep(folder, resumes=self._resumes)
+            self._sweep(names[:-1], folder)
             taken = temporary.take_up(names[-1], version, folder) if version is not None else None
             name, file = taken or temporary.create(names[-1], folder)
             target = Target(path, os.dup(folder), name, file, self._mode)
@@ -263,7 +289,7 @@ class Target:
         if not size:
             return
         if os.fstat(self._file).st_size == size:
-            self.written = _written(self._file, size)
+            self.written = temporary.written(self._file, size)
         else:
             os.ftruncate(self._file, 0)
         disk = os.fstatvfs(self._file)
@@ -322,39 +348,3 @@ class Target:
             os.close(self._file)
             os.close(self._folder)
             self._file = -1
-
-
-def _written(file: int, size: int) -> list[ByteRange]:
-    """Return what of a file has been written: elsewhere it has holes. The file system itself takes note of that."""
-    found: list[ByteRange] = []
-    at = 0
-    with suppress(OSError):  # there is nothing more, or the file system does not tell
-        while at < size:
-            start = os.lseek(file, at, os.SEEK_DATA)
-            at = min(os.lseek(file, start, os.SEEK_HOLE), size)
-            found.append(ByteRange(start, at))
-    return found
-
-
-def _open_folder(name: str, above: int) -> int:
-    return os.open(name, _FOLDER, dir_fd=above)
-
-
-def _make_and_open(name: str, above: int) -> int:
-    try:
-        return _open_folder(name, above)
-    except FileNotFoundError:
-        with suppress(FileExistsError):
-            os.mkdir(name, dir_fd=above)
-        return _open_folder(name, above)
-
-
-def _umask() -> int:
-    """Return the umask; read where the kernel tells it, since setting it to see it would race with other threads."""
-    with suppress(FileNotFoundError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -19,6 +19,8 @@ import stat
 import time
 from contextlib import suppress
 
+from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange
+
 SUFFIX = ".neuro-partial"
 RESUMABLE = ".neuro-resumable"
 STALE_SECONDS = 24 * 3600
@@ -53,6 +55,30 @@ def create(name: str, folder: int) -> tuple[str, int]:
         os.close(file)  # somebody swept it away in between
 
 
+def write(name: str, content: bytes | bytearray, modified: float | None, *, folder: int) -> None:
+    """Write a small file in an open folder: under a name of its own, without a lock, then renamed. Atomic.
+
+    :param modified: its time, in seconds since 1970; `None` leaves it as it comes.
+    :raises FileNotFoundError: it was swept away, or the folder is gone.
+    """
+    own = temporary_name(name)
+    file = os.open(own, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    try:
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(file, view) :]
+            if modified is not None:
+                os.utime(file, (time.time(), modified))
+        finally:
+            os.close(file)
+        os.replace(own, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(own, dir_fd=folder)
+        raise
+
+
 def resumable_name(name: str, version: str) -> str:
     """Return the name under which one version of a file is written so that it can be gone on with."""
     digest = hashlib.sha256(f"{name}\0{version}".encode("utf-8", "surrogateescape")).hexdigest()
@@ -79,6 +105,18 @@ def take_up(name: str, version: str, folder: int) -> tuple[str, int] | None:
 def _is_ours_alone(status: os.stat_result) -> bool:
     is_file = stat.S_ISREG(status.st_mode) and not status.st_mode & 0o077
     return is_file and status.st_uid == os.geteuid() and status.st_nlink == 1
+
+
+def written(file: int, size: int) -> list[ByteRange]:
+    """Return what of a file has been written: elsewhere it has holes. The file system itself takes note of that."""
+    found: list[ByteRange] = []
+    at = 0
+    with suppress(OSError):  # there is nothing more, or the file system does not tell
+        while at < size:
+            start = os.lseek(file, at, os.SEEK_DATA)
+            at = min(os.lseek(file, start, os.SEEK_HOLE), size)
+            found.append(ByteRange(start, at))
+    return found
 
 
 def sweep(folder: int, *, resumes: bool = False) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotADirectory, SourceChanged
+from airflow_provider_neuro_buckets.buckets.transfer import temporary
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source, read_whole
 from airflow_provider_neuro_buckets.buckets.transfer.temporary import temporary_name
 
@@ -279,6 +281,60 @@ def test_leftovers_are_swept_once_where_something_is_written(destination: Destin
     assert [path.exists() for path in stale] == [False, True]
     destination.write_whole(("d", "f"), b"x", None)
     assert [path.exists() for path in stale] == [False, False]
+
+
+def test_a_small_file_that_a_sweeper_takes_for_a_leftover_is_written_all_the_same(
+    destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, swept = os.replace, []
+
+    def replace(src: str, dst: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        temporary.sweep(src_dir_fd)  # it comes between the writing and the renaming
+        swept.append(src not in os.listdir(src_dir_fd))
+        real(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(os, "replace", replace)
+    for name in ("f", "g"):
+        destination.write_whole(("d", name), name.encode(), 1234567890.5)
+    assert swept == [True, False, True, False], "the second time it has a lock"
+    assert everything(destination.root / "d") == {"f": b"f", "g": b"g"}
+    assert (destination.root / "d" / "f").stat().st_mtime == 1234567890.5
+
+
+def test_sweepers_at_work_all_the_time_take_away_no_small_file(destination: Destination) -> None:
+    over = threading.Event()
+
+    def sweep() -> None:
+        folder = os.open(destination.root, os.O_RDONLY | os.O_DIRECTORY)
+        while not over.is_set():
+            temporary.sweep(folder)
+        os.close(folder)
+
+    sweeper = threading.Thread(target=sweep)
+    sweeper.start()
+    try:
+        for number in range(300):
+            destination.write_whole((f"f{number}",), b"x", None)
+    finally:
+        over.set()
+        sweeper.join()
+    assert everything(destination.root) == {f"f{number}": b"x" for number in range(300)}
+
+
+def test_a_folder_that_is_removed_between_two_files_is_made_again(destination: Destination) -> None:
+    destination.write_whole(("a", "b", "f"), b"x", None)
+    shutil.rmtree(destination.root / "a")
+    destination.write_whole(("a", "b", "g"), b"y", None)
+    assert everything(destination.root / "a" / "b") == {"g": b"y"}
+
+
+def test_a_failure_to_write_names_the_file_and_leaves_nothing(destination: Destination) -> None:
+    (destination.root / "d" / "f").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError) as caught:
+        destination.write_whole(("d", "f"), b"x", None)
+    assert caught.value.filename == str(destination.root / "d" / "f")
+    assert caught.value.filename2 is None
+    assert names_in(destination.root / "d") == ["f"]
 
 
 def test_a_disk_that_keeps_case_is_seen_as_such_and_the_probe_leaves_nothing(destination: Destination) -> None:
