@@ -23,6 +23,7 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [_modules("sensors.blobs")],
         "triggers": [_modules("triggers.blobs")],
         "filesystems": [f"{_PACKAGE}.fs.blob"],
+        "extra-links": [f"{_PACKAGE}.links.BucketLink"],
         "asset-uris": [
             {
                 "schemes": ["blob"],
@@ -60,6 +61,11 @@ def _connection_type() -> dict[str, Any]:
             "project_name": _text("Project", "Default: the alphabetically first project there."),
             "buckets_url": _text(
                 "Buckets service URL", "Skips asking the platform where its buckets service is; needs a cluster."
+            ),
+            "console_url": _text(
+                "Web console",
+                "URL of a bucket there, with {cluster_name}, {org_name}, {project_name}, {bucket} and {key} where they "
+                "go. Each task then has a link to its bucket or blob.",
             ),
             "persistent_credentials_secret": _text(
                 "Persistent credentials",

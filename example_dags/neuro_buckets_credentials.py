@@ -67,7 +67,9 @@ with DAG("neuro_buckets_credentials", schedule=None, doc_md=__doc__, tags=["neur
     )
     used = use_connection()
     remove_credentials = PersistentCredentialsRmOperator(task_id="remove_credentials", credential_id_or_name=NAME)
-    remove_bucket = BucketRmOperator(task_id="remove_bucket", bucket_id_or_name=BUCKET, force=True)
+    remove_bucket = BucketRmOperator(
+        task_id="remove_bucket", bucket_id_or_name=BUCKET, force=True, allow_whole_bucket=True
+    )
 
     create >> put_blob() >> mint >> used
     # Teardowns run whatever happened before, and do not hide that it happened.

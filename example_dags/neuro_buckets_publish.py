@@ -67,7 +67,9 @@ with DAG(
         (STAGING, create_staging, empty_staging),
         (RELEASES, create_releases, read),
     ):
-        remove = BucketRmOperator(task_id=f"remove_{made.task_id[7:]}", bucket_id_or_name=name, force=True)
+        remove = BucketRmOperator(
+            task_id=f"remove_{made.task_id[7:]}", bucket_id_or_name=name, force=True, allow_whole_bucket=True
+        )
         last >> remove.as_teardown(setups=made, on_failure_fail_dagrun=True)
 
 

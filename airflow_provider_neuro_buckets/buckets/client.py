@@ -218,6 +218,8 @@ class Buckets:
         bucket_owner: str | None = None,
         org_name: str | None = None,
         project_name: str | None = None,
+        progress: AbstractDeleteProgress | None = None,
+        dry_run: bool = False,
     ) -> None:
         """Delete a bucket, and with it everybody's persistent credentials for it.
 
@@ -225,6 +227,8 @@ class Buckets:
         first. Of an imported bucket only the platform's record goes; its blobs are never touched.
 
         :param force: delete the blobs as well. A bucket that cannot be opened here is left to the platform to judge.
+        :param progress: told of each blob that goes with it.
+        :param dry_run: check all of that, and delete nothing; `progress` hears of the blobs as if they had gone.
         :raises BucketNotEmpty: it holds blobs, and not `force`; nothing was changed.
         """
         await self._platform.place(cluster_name)
@@ -236,11 +240,14 @@ class Buckets:
             project_name=project_name,
         )
         if not bucket.imported:
-            await self._empty(bucket, force=force)
-        await self._platform.delete_bucket(bucket)
-        self._finder.forget(bucket)
+            await self._empty(bucket, force=force, progress=progress, dry_run=dry_run)
+        if not dry_run:
+            await self._platform.delete_bucket(bucket)
+            self._finder.forget(bucket)
 
-    async def _empty(self, bucket: Bucket, *, force: bool) -> None:
+    async def _empty(
+        self, bucket: Bucket, *, force: bool, progress: AbstractDeleteProgress | None, dry_run: bool
+    ) -> None:
         try:
             listing = await self._opener.open(bucket)
         except UnsupportedProvider as error:
@@ -253,7 +260,7 @@ class Buckets:
         if holds_blobs and not force:
             raise BucketNotEmpty(f"{bucket.uri} holds blobs", remedy="Remove them first, or delete with force=True")
         if holds_blobs:
-            await remove_path(listing, "", recursive=True)
+            await remove_path(listing, "", recursive=True, progress=progress, dry_run=dry_run)
 
     async def request_tmp_credentials(
         self,
@@ -502,16 +509,22 @@ class Buckets:
         return await listing.is_dir(key)
 
     async def blob_rm(
-        self, uri: BlobURI, *, recursive: bool = False, progress: AbstractDeleteProgress | None = None
+        self,
+        uri: BlobURI,
+        *,
+        recursive: bool = False,
+        progress: AbstractDeleteProgress | None = None,
+        dry_run: bool = False,
     ) -> None:
         """Remove a blob; with `recursive` the blob of exactly this key and all that lies below it, in batches.
 
+        :param dry_run: remove nothing; tell `progress` what would be removed, as if it had been.
         :raises ResourceNotFound: there is neither a blob nor a folder.
         :raises IsADirectory: an `IsADirectoryError`: a folder, and not `recursive`; nothing was removed.
         :raises TransferError: some blobs could not be deleted; the others are gone.
         """
         listing, key = await self._located(uri)
-        await remove_path(listing, key, recursive=recursive, progress=progress)
+        await remove_path(listing, key, recursive=recursive, progress=progress, dry_run=dry_run)
 
     async def make_signed_url(self, uri: BlobURI, *, expires_in_seconds: int = 3600) -> URL:
         """Return a URL with which anybody can GET the blob for a while. Whether the blob exists is not checked.
@@ -543,10 +556,13 @@ class Buckets:
         update: bool = False,
         progress: AbstractFileProgress | None = None,
         tries: Tries | None = None,
+        dry_run: bool = False,
     ) -> TransferReport:
         """Upload a local file to an address. Atomic: until the end, the address holds what it held.
 
         :param update: only if the blob is missing, has another size, or is older than the file.
+        :param dry_run: move nothing; report and tell `progress` what would be moved, as if it had been. Likewise in the
+            other transfers.
         :param tries: which of several tries this is; the next goes on with what one before it has moved.
         :raises SourceChanged: the file changed meanwhile; nothing of it was kept.
         """
@@ -557,6 +573,7 @@ class Buckets:
             window=self._window,
             progress=progress,
             tries=tries or ONLY_TRY,
+            movers=_movers(dry_run=dry_run),
         )
 
     async def download_file(
@@ -568,6 +585,7 @@ class Buckets:
         continue_: bool = False,
         progress: AbstractFileProgress | None = None,
         tries: Tries | None = None,
+        dry_run: bool = False,
     ) -> TransferReport:
         """Download a blob to a local file. Atomic: it is verified beside its target, then renamed; mtime is the blob's.
 
@@ -585,6 +603,7 @@ class Buckets:
             window=self._window,
             progress=progress,
             tries=tries or ONLY_TRY,
+            movers=_movers(dry_run=dry_run),
         )
 
     async def upload_dir(
@@ -598,6 +617,7 @@ class Buckets:
         symlinks: str = "inside",
         progress: AbstractRecursiveFileProgress | None = None,
         tries: Tries | None = None,
+        dry_run: bool = False,
     ) -> TransferReport:
         """Upload what is inside a local folder to below an address. Each file is atomic, the folder is not.
 
@@ -619,6 +639,7 @@ class Buckets:
             window=self._window,
             progress=progress,
             tries=tries or ONLY_TRY,
+            movers=_movers(dry_run=dry_run),
         )
 
     async def download_dir(
@@ -631,6 +652,7 @@ class Buckets:
         filter: Callable[[str], Awaitable[bool]] | None = None,  # noqa: A002 - the reference's name
         progress: AbstractRecursiveFileProgress | None = None,
         tries: Tries | None = None,
+        dry_run: bool = False,
     ) -> TransferReport:
         """Download what lies below an address into a local folder, which is made if missing.
 
@@ -651,10 +673,17 @@ class Buckets:
             window=self._window,
             progress=progress,
             tries=tries or ONLY_TRY,
+            movers=_movers(dry_run=dry_run),
         )
 
     async def copy_blob(
-        self, src: BlobURI, dst: BlobURI, *, update: bool = False, progress: AbstractFileProgress | None = None
+        self,
+        src: BlobURI,
+        dst: BlobURI,
+        *,
+        update: bool = False,
+        progress: AbstractFileProgress | None = None,
+        dry_run: bool = False,
     ) -> TransferReport:
         """Copy a blob to another address, in any bucket of any provider. Atomic, and of one version of the source.
 
@@ -672,6 +701,7 @@ class Buckets:
             window=self._window,
             refusals=self._refusals,
             progress=progress,
+            movers=_movers(dry_run=dry_run),
         )
 
     async def copy_dir(
@@ -683,6 +713,7 @@ class Buckets:
         filter: Callable[[str], Awaitable[bool]] | None = None,  # noqa: A002 - as download_dir
         progress: AbstractRecursiveFileProgress | None = None,
         tries: Tries | None = None,
+        dry_run: bool = False,
     ) -> TransferReport:
         """Copy what lies below an address to below another, in any bucket of any provider, as :meth:`copy_blob` does.
 
@@ -703,6 +734,7 @@ class Buckets:
             refusals=self._refusals,
             progress=progress,
             tries=tries or ONLY_TRY,
+            movers=_movers(dry_run=dry_run),
         )
 
     # Persistent credentials
@@ -809,6 +841,10 @@ class Buckets:
 
     async def _remote(self, uri: BlobURI) -> engine.Remote:
         return engine.Remote(*await self._located(uri))
+
+
+def _movers(*, dry_run: bool) -> engine.Movers:
+    return engine.DRY if dry_run else engine.REAL
 
 
 def _key(key: str) -> str:

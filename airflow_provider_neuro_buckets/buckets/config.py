@@ -39,6 +39,8 @@ class BucketsConfig:
     :ivar cluster_name: cluster, org and project that relative addresses mean; `None` takes the first discovered one.
     :ivar persistent_credentials: credentials of some buckets, as described in this module. Blobs of these buckets need
         neither a token nor the platform; everything else does. Never shown.
+    :ivar console_url: URL of a page in the platform's web console, with ``{cluster_name}``, ``{org_name}``,
+        ``{project_name}``, ``{bucket}`` and ``{key}`` where they go; for links only, nothing is requested there.
     :ivar name: how errors call the origin of this configuration, such as ``connection 'neuro_buckets_default'``.
     :ivar verify: `True` for the system's certificate authorities, or the path of a CA bundle.
     :ivar max_concurrency: requests in flight at once to the storage.
@@ -54,6 +56,7 @@ class BucketsConfig:
     org_name: str | None = None
     project_name: str | None = None
     persistent_credentials: Mapping[str, Any] | None = field(default=None, repr=False)
+    console_url: str | None = None
     name: str = "this configuration"
     verify: bool | str = True
     max_concurrency: int = 64

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 
 from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
+    BucketsError,
     IsADirectory,
     PermissionDenied,
     ResourceNotFound,
@@ -30,11 +31,17 @@ class NoDeleteProgress(AbstractDeleteProgress):
 
 
 async def remove_path(
-    listing: Listing, path: str, *, recursive: bool, progress: AbstractDeleteProgress | None = None
+    listing: Listing,
+    path: str,
+    *,
+    recursive: bool,
+    progress: AbstractDeleteProgress | None = None,
+    dry_run: bool = False,
 ) -> int:
     """Remove the blob at `path`; with `recursive` also all below it. Returns how many blobs went.
 
     :param path: a key; with a ``/`` at its end only the folder is meant. Empty: the whole bucket.
+    :param dry_run: remove nothing; count, and tell `progress`, as if it had been.
     :raises ResourceNotFound: there is neither a blob nor a folder.
     :raises IsADirectory: a folder, and not `recursive`; a blob of the same name stays as well.
     :raises PermissionDenied: the caller may delete nothing here; nothing more was tried.
@@ -47,7 +54,7 @@ async def remove_path(
     is_blob = bool(path) and not path.endswith("/") and await _exists(listing, path)
     if not is_blob and not is_folder:
         raise ResourceNotFound(f"there is no blob and no folder {address}", remedy="Check the address")
-    removal = _Removal(listing, progress or NoDeleteProgress())
+    removal = (_Rehearsal if dry_run else _Removal)(listing, progress or NoDeleteProgress())
     if is_blob:
         await removal.run(_once(listing, path))
     if is_folder:
@@ -103,8 +110,11 @@ class _Removal:
                 failures=self._failures,
             )
 
+    async def _ask(self, batch: list[str]) -> Mapping[str, BucketsError]:
+        return await self._listing.store.delete(batch)
+
     async def _delete(self, batch: list[str]) -> None:
-        failed = await self._listing.store.delete(batch)
+        failed = await self._ask(batch)
         if len(failed) == len(batch) and isinstance(error := failed[batch[0]], AuthenticationError | PermissionDenied):
             raise error
         for key in batch:
@@ -114,6 +124,13 @@ class _Removal:
                 self.gone += 1
                 uri = blob_uri(self._listing.bucket.uri, key)
                 self.observer.delete(StorageProgressDelete(uri=uri, is_dir=False))
+
+
+class _Rehearsal(_Removal):
+    """Deletes nothing; every entry counts as if it had gone."""
+
+    async def _ask(self, batch: list[str]) -> Mapping[str, BucketsError]:  # noqa: ARG002 - that of a removal
+        return {}
 
 
 async def _batches(entries: AsyncIterator[BucketEntry]) -> AsyncIterator[list[str]]:

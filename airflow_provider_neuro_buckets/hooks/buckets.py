@@ -48,6 +48,7 @@ class NeuroBucketsHook(BlockingFace, BaseHook):
     ) -> None:
         super().__init__()
         self.neuro_buckets_conn_id = neuro_buckets_conn_id
+        self._config: BucketsConfig | None = None
         self._overrides = {"cluster_name": cluster_name, "org_name": org_name, "project_name": project_name}
 
     if TYPE_CHECKING:
@@ -57,7 +58,15 @@ class NeuroBucketsHook(BlockingFace, BaseHook):
 
     def open_client(self) -> AbstractAsyncContextManager[Buckets]:
         """Return what opens a client in the hook's own thread; the connection is read here, in the caller's."""
-        return Buckets.open(replace(self.get_config(), on_secret=_mask_from_thread))
+        self._config = self.get_config()
+        return Buckets.open(replace(self._config, on_secret=_mask_from_thread))
+
+    def config_in_use(self) -> BucketsConfig:
+        """Return the configuration of the client that was opened last; read now if none was.
+
+        :raises ConfigurationError: as :meth:`get_config`.
+        """
+        return self._config or self.get_config()
 
     def get_config(self) -> BucketsConfig:
         """Return the configuration that the connection describes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -108,11 +109,24 @@ def _json_object(value: Any, what: str) -> Mapping[str, Any]:
     return value
 
 
+def _console(value: Any, what: str) -> str:
+    """Read the pattern of a link into the web console."""
+    pattern = _text(value, what)
+    unknown = [place for place in re.findall(r"\{(.*?)\}", pattern) if place not in _PLACES]
+    if unknown or not re.match(r"https?://[^/{]", pattern):
+        wrong = f"has the unknown place {{{unknown[0]}}}" if unknown else "is not an http(s) address"
+        raise ConfigurationError(f"{what} {wrong}", remedy=f"It may have {', '.join(_PLACES.values())}")
+    return pattern
+
+
+_PLACES = {name: f"{{{name}}}" for name in ("cluster_name", "org_name", "project_name", "bucket", "key")}
+
 _FIELDS: dict[str, Callable[[Any, str], Any]] = {
     "cluster_name": _text,
     "org_name": _text,
     "project_name": _text,
     "buckets_url": _text,
+    "console_url": _console,
     "persistent_credentials_secret": _json_object,
     "verify": _verify,
     "max_concurrency": _positive,

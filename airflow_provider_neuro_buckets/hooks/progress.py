@@ -108,6 +108,14 @@ class LogProgress(AbstractRecursiveFileProgress):
         )
 
 
+class LogFileProgress(LogProgress):
+    """Writes the same while a single file moves, which nobody had to look for."""
+
+    def start(self, data: StorageProgressStart) -> None:
+        """Take note of the file."""
+        self.found(StorageProgressFound(src=data.src, dst=data.dst, files=1, size=data.size, complete=True))
+
+
 class DeleteCount(AbstractDeleteProgress):
     """Counts the blobs that are gone."""
 

@@ -16,9 +16,12 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     PermissionDenied,
     UnsupportedProvider,
 )
+from airflow_provider_neuro_buckets.links import BucketLink
 
 if TYPE_CHECKING:
+    from airflow_provider_neuro_buckets.buckets.progress import AbstractRecursiveFileProgress
     from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
+    from airflow_provider_neuro_buckets.hooks.progress import DeleteCount
 
 HOPELESS = (ConfigurationError, AuthenticationError, PermissionDenied, UnsupportedProvider)
 """What a retry cannot mend: the task fails at once, whatever its `retries`."""
@@ -31,6 +34,9 @@ class BucketsOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("neuro_buckets_conn_id",)
+    operator_extra_links = (BucketLink(),)
+    link_field = "uri"
+    """The attribute that says where the task's link leads: a bucket, an address, or several: then the first."""
     ui_color = "#e8f0fe"
     _killed = False
 
@@ -81,6 +87,80 @@ class BucketsOperator(BaseOperator):
             error.problem = f"connection {self.neuro_buckets_conn_id!r}: {error.problem}"
 
 
+class ChangingOperator(BucketsOperator):
+    """Base of the operators that delete or replace something: asked to, they only tell what they would do.
+
+    :param dry_run: do everything but that: find out what would be deleted or replaced, write the first of it and how
+        much it is to the task's log, and return the usual XCom with ``"dry_run": True`` in it. A template may say
+        ``true`` or ``false``; in the `default_args` of a DAG it is good for all its tasks.
+    """
+
+    template_fields: Sequence[str] = (*BucketsOperator.template_fields, "is_dry_run")
+
+    def __init__(self, *, dry_run: bool | str = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.is_dry_run = dry_run  # every Airflow operator has a method `dry_run`, which renders the templates
+
+    def rehearses(self) -> bool:
+        """Whether this is a dry run.
+
+        :raises ConfigurationError: a template made of it what is neither true nor false.
+        """
+        return yes_or_no(self.is_dry_run, "dry_run")
+
+    def result(self, **done: Any) -> dict[str, Any]:
+        """Return the XCom for what was done, or would be; a dry run also logs it."""
+        if not self.rehearses():
+            return done
+        self.log.info("Dry run, so nothing was changed. Without it: %s", done)
+        return {**done, "dry_run": True}
+
+    def deleting(self) -> DeleteCount:
+        """Return who counts the blobs that are gone, and in a dry run tells which would be."""
+        from airflow_provider_neuro_buckets.hooks.progress import DeleteCount  # noqa: PLC0415 - as the hook
+        from airflow_provider_neuro_buckets.hooks.rehearsal import DeletesTold  # noqa: PLC0415 - as the hook
+
+        return DeletesTold(self.log) if self.rehearses() else DeleteCount()
+
+    def moving(self, verb: str, address: str, *, is_file: bool = False) -> AbstractRecursiveFileProgress:
+        """Return who tells the log how far a transfer is, or in a dry run what it would move.
+
+        :param verb: such as ``Uploading to``.
+        """
+        from airflow_provider_neuro_buckets.hooks.progress import LogFileProgress, LogProgress  # noqa: PLC0415 - as hook
+        from airflow_provider_neuro_buckets.hooks.rehearsal import MovesTold  # noqa: PLC0415 - as hook
+
+        if self.rehearses():
+            return MovesTold(self.log)
+        return (LogFileProgress if is_file else LogProgress)(self.log, f"{verb} {address}")
+
+
+class PlacedOperator(BucketsOperator):
+    """Base of the operators on a bucket by its name, which may be elsewhere than the connection says.
+
+    :param cluster_name: instead of the connection's; likewise `org_name` and `project_name`.
+    """
+
+    template_fields: Sequence[str] = (*BucketsOperator.template_fields, "cluster_name", "org_name", "project_name")
+
+    def __init__(
+        self,
+        *,
+        cluster_name: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cluster_name = cluster_name
+        self.org_name = org_name
+        self.project_name = project_name
+
+    def place(self) -> dict[str, str | None]:
+        """Return where the bucket is, as far as the task says so."""
+        return {"cluster_name": self.cluster_name, "org_name": self.org_name, "project_name": self.project_name}
+
+
 def one_of(known: Sequence[str], **given: str) -> None:
     """Refuse a misspelt choice when the DAG is parsed, not when the task runs.
 
@@ -101,3 +181,15 @@ def whole_number(value: int | str, what: str) -> int:
         return int(value)
     except (TypeError, ValueError):
         raise ConfigurationError(f"{what}={value!r} is not a whole number", remedy="Mend the task") from None
+
+
+def yes_or_no(value: bool | str, what: str) -> bool:  # noqa: FBT001 - it is what is read
+    """Read a choice, of which a template makes a text; to Python, the text ``"False"`` would be true.
+
+    :raises ConfigurationError: it is none; says `what`.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
+        return value.strip().lower() == "true"
+    raise ConfigurationError(f"{what}={value!r} is neither true nor false", remedy="Mend the task")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_neuro_buckets.buckets.errors import AlreadyExists, BucketsError, ResourceNotFound
-from airflow_provider_neuro_buckets.operators.base import BucketsOperator, one_of
+from airflow_provider_neuro_buckets.operators.base import BucketsOperator, ChangingOperator, one_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -47,6 +47,7 @@ class PersistentCredentialsCreateOperator(BucketsOperator):
     """
 
     template_fields: Sequence[str] = (*BucketsOperator.template_fields, "bucket_ids", "name", "cluster_name")
+    link_field = "bucket_ids"
 
     def __init__(
         self,
@@ -130,15 +131,17 @@ class PersistentCredentialsCreateOperator(BucketsOperator):
             self.log.warning("Persistent credentials %s are of no use, and could not be deleted", credentials_id)
 
 
-class PersistentCredentialsRmOperator(BucketsOperator):
+class PersistentCredentialsRmOperator(ChangingOperator):
     """Delete persistent credentials; whoever uses them is locked out.
+
+    XCom: ``{"deleted"}``, whether there were such credentials.
 
     :param credential_id_or_name: their id or name.
     :param if_missing: ``ignore`` lets a task run again; ``fail`` fails when there are none.
     :param cluster_name: instead of the connection's.
     """
 
-    template_fields: Sequence[str] = (*BucketsOperator.template_fields, "credential_id_or_name", "cluster_name")
+    template_fields: Sequence[str] = (*ChangingOperator.template_fields, "credential_id_or_name", "cluster_name")
 
     def __init__(
         self,
@@ -154,12 +157,17 @@ class PersistentCredentialsRmOperator(BucketsOperator):
         self.if_missing = if_missing
         self.cluster_name = cluster_name
 
-    def execute(self, context: Context) -> None:
+    def execute(self, context: Context) -> dict[str, Any]:
         """Delete the credentials."""
+        deleted = True
         with self.buckets() as hook:
+            # The platform answers both by the same rules, so a dry run fails where the real one would.
+            act = hook.persistent_credentials_get if self.rehearses() else hook.persistent_credentials_rm
             try:
-                hook.persistent_credentials_rm(self.credential_id_or_name, cluster_name=self.cluster_name)
+                act(self.credential_id_or_name, cluster_name=self.cluster_name)
             except ResourceNotFound:
                 if self.if_missing == "fail":
                     raise
+                deleted = False
                 self.log.info("There are no persistent credentials %s", self.credential_id_or_name)
+        return self.result(deleted=deleted)

@@ -54,6 +54,7 @@ def test_every_field_of_a_connection_arrives(monkeypatch: pytest.MonkeyPatch) ->
         "org_name": "org",
         "project_name": "project",
         "buckets_url": "https://buckets.example.org/api/v1/buckets",
+        "console_url": "https://console.example.org/{project_name}/{bucket}/{key}",
         "persistent_credentials_secret": PERSISTENT,
         "verify": "/etc/ssl/own.pem",
         "max_concurrency": 8,
@@ -64,6 +65,7 @@ def test_every_field_of_a_connection_arrives(monkeypatch: pytest.MonkeyPatch) ->
     assert (config.api_url, config.token, config.name) == (HOST, SECRET, "connection 'special'")
     assert (config.cluster_name, config.org_name, config.project_name) == ("cluster", "org", "project")
     assert config.buckets_url == extra["buckets_url"]
+    assert config.console_url == extra["console_url"]
     assert config.persistent_credentials == PERSISTENT
     assert config.verify == "/etc/ssl/own.pem"
     assert (config.max_concurrency, config.max_buffer_bytes, config.timeout_seconds) == (8, 1024, 30)

@@ -304,3 +304,16 @@ def test_the_example_shares_a_bucket_and_takes_it_back(platform: Platform, tmp_p
     assert list(tmp_path.glob("neuro-buckets-*")) == []
     assert "shared-with-others" not in platform.buckets()
     assert "reader-of-shared" not in [item.name for item in known(platform).values()]
+
+
+def test_a_dry_run_deletes_no_credentials_and_says_whether_there_are_some(
+    platform: Platform, bucket: str, name: str
+) -> None:
+    made = create(bucket_ids=[bucket], name=name)
+    rm = PersistentCredentialsRmOperator(task_id="remove", credential_id_or_name=name, dry_run=True)
+    assert rm.execute({}) == {"deleted": True, "dry_run": True}
+    assert made["id"] in known(platform)
+    real = PersistentCredentialsRmOperator(task_id="remove", credential_id_or_name=name)
+    assert real.execute({}) == {"deleted": True}
+    assert rm.execute({}) == {"deleted": False, "dry_run": True}
+    assert real.execute({}) == {"deleted": False}

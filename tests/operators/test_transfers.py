@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_neuro_buckets.buckets.errors import NotADirectory, TransferError
+from airflow_provider_neuro_buckets.buckets.errors import IsADirectory, NotADirectory, TransferError
+from airflow_provider_neuro_buckets.buckets.uri import quote_key
+from airflow_provider_neuro_buckets.operators.blobs import BucketBlobRmOperator, BucketPutBlobOperator
+from airflow_provider_neuro_buckets.operators.buckets import BucketRmOperator
 from airflow_provider_neuro_buckets.operators.transfers import (
     BucketCopyDirOperator,
     BucketDownloadDirOperator,
+    BucketDownloadFileOperator,
     BucketUploadDirOperator,
+    BucketUploadFileOperator,
 )
 from platform_rig import Platform
+
+Contents = Callable[[str], dict[str, bytes]]
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -94,7 +103,8 @@ def test_a_folder_that_is_copied_into_itself_fails_the_task_at_once(platform: Pl
 def test_the_result_is_small_and_json_whatever_was_moved(bucket: str, folder: Path) -> None:
     result = BucketUploadDirOperator(task_id="t", src=str(folder), dst=f"blob:{bucket}/").execute({})
     assert json.loads(json.dumps(result)) == result
-    assert set(result) == {"uri", "files", "verified", "bytes", "seconds", "bytes_per_second", "unchanged", "skipped"}
+    numbers = {"files", "verified", "bytes", "seconds", "bytes_per_second", "unchanged", "kept", "skipped"}
+    assert set(result) == {"uri", *numbers}
     assert len(json.dumps(result)) < 500
 
 
@@ -158,3 +168,145 @@ def test_the_log_sums_a_transfer_up_in_one_line(
     BucketUploadDirOperator(task_id="t", src=str(folder), dst=f"blob:{bucket}/").execute({})
     said = caplog.text + "".join(capfd.readouterr())
     assert f"{len(FILES)} files" in said
+
+
+# One file
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_goes_up_and_comes_down_as_it_was(
+    platform: Platform, bucket: str, folder: Path, contents: Contents, name: str
+) -> None:
+    uri = f"blob:{bucket}/{quote_key(name)}"
+    up = BucketUploadFileOperator(task_id="t", src=str(folder / name), dst=uri).execute({})
+    assert contents(bucket) == {name: FILES[name]}
+    back = folder.parent / "back"
+    down = BucketDownloadFileOperator(task_id="t", src=uri, dst=back.as_uri()).execute({})
+    assert back.read_bytes() == FILES[name]
+    for done in (up, down):
+        assert (done["uri"], done["files"], done["bytes"], done["verified"]) == (uri, 1, len(FILES[name]), 1)
+        assert json.loads(json.dumps(done)) == done
+    assert platform.keys(bucket) == [name]
+
+
+def test_a_file_that_is_up_to_date_is_left_alone_if_told_so(bucket: str, folder: Path) -> None:
+    up = BucketUploadFileOperator(task_id="t", src=str(folder / "a+b"), dst=f"blob:{bucket}/a", update=True)
+    assert [up.execute({})["files"], up.execute({})["unchanged"]] == [1, 1]
+    down = BucketDownloadFileOperator(
+        task_id="t", src=f"blob:{bucket}/a", dst=str(folder / "new"), update=True, continue_=True
+    )
+    assert [down.execute({})["files"], down.execute({})["unchanged"]] == [1, 1]
+
+
+def test_a_folder_is_no_file(platform: Platform, bucket: str, folder: Path) -> None:
+    platform.put(bucket, **{"dir/a": b"1"})
+    with pytest.raises(IsADirectory, match="upload_dir"):
+        BucketUploadFileOperator(task_id="t", src=str(folder), dst=f"blob:{bucket}/up").execute({})
+    with pytest.raises(IsADirectory, match="neuro_buckets_default"):
+        BucketUploadFileOperator(task_id="t", src=str(folder / "a+b"), dst=f"blob:{bucket}/dir").execute({})
+    with pytest.raises(IsADirectory):
+        BucketDownloadFileOperator(task_id="t", src=f"blob:{bucket}/dir", dst=str(folder / "new")).execute({})
+    assert platform.keys(bucket) == ["dir/a"]
+    assert not (folder / "new").exists()
+
+
+# Dry runs
+
+
+def test_a_dry_run_of_an_upload_counts_what_would_move_and_moves_nothing(
+    platform: Platform, bucket: str, folder: Path, contents: Contents, said: Callable[[], str]
+) -> None:
+    real = BucketUploadDirOperator(task_id="t", src=str(folder), dst=f"blob:{bucket}/data", update=True)
+    dry = BucketUploadDirOperator(task_id="t", src=str(folder), dst=f"blob:{bucket}/data", update=True, dry_run=True)
+    (folder / "empty").mkdir()
+    done = dry.execute({})
+    assert platform.keys(bucket) == []
+    assert (done["files"], done["bytes"], done["dry_run"]) == (NUMBERS["files"], NUMBERS["bytes"], True)
+    assert f"would go to blob://local/neuro/demo/{bucket}/data/two%20words (1 bytes)" in said()
+    real.execute({})
+    (folder / "new").write_bytes(b"new")
+    (folder / "two words").write_bytes(b"changed")
+    before = contents(bucket)
+    done = dry.execute({})
+    assert (done["files"], done["bytes"], done["unchanged"]) == (2, 10, len(FILES) - 1)
+    assert contents(bucket) == before
+    assert real.execute({})["files"] == 2
+
+
+def test_a_dry_run_of_a_download_makes_no_file_and_no_folder(
+    bucket: str, folder: Path, said: Callable[[], str]
+) -> None:
+    BucketUploadDirOperator(task_id="t", src=str(folder), dst=f"blob:{bucket}/data").execute({})
+    back = folder.parent / "deeper" / "back"
+    given: dict[str, Any] = {"task_id": "t", "src": f"blob:{bucket}/data", "dst": str(back), "update": True}
+    done = BucketDownloadDirOperator(**given, dry_run=True).execute({})
+    assert (done["files"], done["bytes"], done["dry_run"]) == (NUMBERS["files"], NUMBERS["bytes"], True)
+    assert "two%20words would go to file://" in said()
+    assert not back.parent.exists()
+    BucketDownloadDirOperator(**given).execute({})
+    (back / "two words").unlink()
+    before = content_of(back)
+    done = BucketDownloadDirOperator(**given, dry_run=True).execute({})
+    assert (done["files"], done["unchanged"]) == (1, len(FILES) - 1)
+    assert content_of(back) == before
+
+
+def test_a_dry_run_of_a_copy_leaves_the_destination_as_it_is(
+    platform: Platform, bucket: str, folder: Path, contents: Contents, said: Callable[[], str]
+) -> None:
+    BucketUploadDirOperator(task_id="t", src=str(folder), dst=f"blob:{bucket}/data").execute({})
+    with platform.fresh_bucket() as other:
+        platform.put(other, **{"copy/two words": b"1", "copy/else": b"x"})
+        before = contents(other)
+        dry = BucketCopyDirOperator(
+            task_id="t", src=f"blob:{bucket}/data", dst=f"blob:{other}/copy", update=True, dry_run=True
+        )
+        done = dry.execute({})
+        assert (done["files"], done["unchanged"], done["dry_run"]) == (len(FILES) - 1, 1, True)
+        assert f"would go to blob://local/neuro/demo/{other}/copy/a%2Bb" in said()
+        assert contents(other) == before
+
+
+def test_a_dry_run_of_one_file_moves_nothing(
+    bucket: str, folder: Path, contents: Contents, said: Callable[[], str]
+) -> None:
+    uri = f"blob:{bucket}/a"
+    up = BucketUploadFileOperator(task_id="t", src=str(folder / "a+b"), dst=uri, dry_run=True).execute({})
+    assert contents(bucket) == {}
+    BucketUploadFileOperator(task_id="t", src=str(folder / "a+b"), dst=uri).execute({})
+    target = folder / "two words"
+    down = BucketDownloadFileOperator(task_id="t", src=uri, dst=str(target), dry_run=True).execute({})
+    assert target.read_bytes() == FILES["two words"]
+    for done in (up, down):
+        assert (done["files"], done["bytes"], done["dry_run"]) == (1, 2, True)
+    assert said().count("would go to") == 2
+
+
+def test_a_dry_run_tells_what_the_real_run_would_refuse(platform: Platform, bucket: str, folder: Path) -> None:
+    (folder / "link").symlink_to("/etc/passwd")
+    upload = BucketUploadDirOperator(task_id="t", src=str(folder), dst=f"blob:{bucket}/", dry_run=True)
+    with pytest.raises(TransferError, match="symlinks"):
+        upload.execute({})
+    assert platform.keys(bucket) == []
+
+
+def test_a_dry_run_needs_no_right_to_write(
+    platform: Platform, bucket: str, folder: Path, contents: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a token that may only read, the platform itself would refuse to change anything."""
+    platform.put(bucket, **{"dir/a": b"1"})
+    (folder / "large").write_bytes(bytes(20_000_000))
+    connection = platform.running.connection.replace(platform.running.token, platform.running.readonly_token)
+    monkeypatch.setenv("AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT", connection)
+    uri = f"blob:{bucket}/dir"
+    given: dict[str, Any] = {"task_id": "t", "dry_run": True}
+    dry = [
+        BucketUploadDirOperator(src=str(folder), dst=uri, **given),
+        BucketUploadFileOperator(src=str(folder / "large"), dst=f"{uri}/a", **given),
+        BucketCopyDirOperator(src=uri, dst=f"blob:{bucket}/copy", **given),
+        BucketBlobRmOperator(uri=uri, recursive=True, **given),
+        BucketPutBlobOperator(bucket_id_or_name=bucket, key="dir/a", body="new", **given),
+        BucketRmOperator(bucket_id_or_name=bucket, force=True, allow_whole_bucket=True, **given),
+    ]
+    assert [operator.execute({})["files"] for operator in dry] == [len(FILES) + 1, 1, 1, 1, 1, 1]
+    assert contents(bucket) == {"dir/a": b"1"}

@@ -18,7 +18,6 @@ from airflow_provider_neuro_buckets.buckets.models import TransferReport
 from airflow_provider_neuro_buckets.buckets.progress import AbstractFileProgress, AbstractRecursiveFileProgress
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
 from airflow_provider_neuro_buckets.buckets.transfer.copying import (
-    Copier,
     Copy,
     Refusals,
     WantedCopy,
@@ -26,20 +25,22 @@ from airflow_provider_neuro_buckets.buckets.transfer.copying import (
 )
 from airflow_provider_neuro_buckets.buckets.transfer.crew import made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.download import Download
-from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, Wanted
-from airflow_provider_neuro_buckets.buckets.transfer.local import Destination
+from airflow_provider_neuro_buckets.buckets.transfer.fetch import Wanted
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.placing import local_names
 from airflow_provider_neuro_buckets.buckets.transfer.plan import Existing, Symlinks
+from airflow_provider_neuro_buckets.buckets.transfer.rehearsal import DRY, REAL, Movers
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import FileReporter, FolderReporter, Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
-from airflow_provider_neuro_buckets.buckets.transfer.upload import Upload
 from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep, LocalFile, Walk
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 from airflow_provider_neuro_buckets.buckets.uri import blob_uri, file_url
 
 __all__ = [
+    "DRY",
+    "REAL",
     "Existing",
+    "Movers",
     "Refusals",
     "Remote",
     "Symlinks",
@@ -77,6 +78,7 @@ async def upload_file(
     window: Window,
     progress: AbstractFileProgress | None,
     tries: Tries = ONLY_TRY,
+    movers: Movers = REAL,
 ) -> TransferReport:
     """Upload one file to exactly the key of `dst`.
 
@@ -87,7 +89,7 @@ async def upload_file(
         raise IsADirectory(f"{src} is a folder", remedy="Upload it with upload_dir")
     await _check_no_folder(dst)
     local = file_url(src)
-    upload = Upload(
+    upload = movers.upload(
         root=src,
         prefix=dst.key,
         store=dst.listing.store,
@@ -114,6 +116,7 @@ async def upload_dir(
     window: Window,
     progress: AbstractRecursiveFileProgress | None,
     tries: Tries = ONLY_TRY,
+    movers: Movers = REAL,
 ) -> TransferReport:
     """Upload what is inside a folder to below the key of `dst`."""
     if not stat.S_ISDIR((await _local_status(src)).st_mode):
@@ -123,7 +126,7 @@ async def upload_dir(
     def addresses(relative: str) -> tuple[URL, URL]:
         return file_url(src / relative), dst.url(prefix + relative)
 
-    upload = Upload(
+    upload = movers.upload(
         root=src,
         prefix=prefix,
         store=dst.listing.store,
@@ -145,6 +148,7 @@ async def download_file(
     window: Window,
     progress: AbstractFileProgress | None,
     tries: Tries = ONLY_TRY,
+    movers: Movers = REAL,
 ) -> TransferReport:
     """Download one blob to exactly the path `dst`, whose folder must exist.
 
@@ -158,9 +162,10 @@ async def download_file(
     local = file_url(dst)
     outcome = Outcome()
     async with made_in_thread(
-        lambda: Destination(dst.parent, resumes=tries.resumes(continues=existing.continues)), Destination.close
+        lambda: movers.destination(dst.parent, resumes=tries.resumes(continues=existing.continues)),
+        movers.destination.close,
     ) as destination:
-        fetcher = Fetcher(
+        fetcher = movers.fetcher(
             store=src.listing.store,
             destination=destination,
             existing=existing,
@@ -196,6 +201,7 @@ async def download_dir(
     window: Window,
     progress: AbstractRecursiveFileProgress | None,
     tries: Tries = ONLY_TRY,
+    movers: Movers = REAL,
 ) -> TransferReport:
     """Download what lies below the key of `src` into a folder.
 
@@ -213,8 +219,10 @@ async def download_dir(
 
     reporter = FolderReporter(progress, addresses) if progress else Reporter()
     resumes = tries.resumes(continues=existing.continues)
-    async with made_in_thread(lambda: Destination(dst, resumes=resumes), Destination.close) as destination:
-        fetcher = Fetcher(
+    async with made_in_thread(
+        lambda: movers.destination(dst, resumes=resumes), movers.destination.close
+    ) as destination:
+        fetcher = movers.fetcher(
             store=src.listing.store,
             destination=destination,
             existing=existing,
@@ -235,6 +243,7 @@ async def copy_blob(
     window: Window,
     refusals: Refusals,
     progress: AbstractFileProgress | None,
+    movers: Movers = REAL,
 ) -> TransferReport:
     """Copy one blob to exactly the key of `dst`.
 
@@ -249,7 +258,7 @@ async def copy_blob(
     if existing.skips_current:
         with suppress(ResourceNotFound):
             there = await dst.listing.store.head(dst.key)
-    copier = Copier(
+    copier = movers.copier(
         src=src.listing,
         dst=dst.listing,
         existing=existing,
@@ -272,6 +281,7 @@ async def copy_dir(
     refusals: Refusals,
     progress: AbstractRecursiveFileProgress | None,
     tries: Tries = ONLY_TRY,
+    movers: Movers = REAL,
 ) -> TransferReport:
     """Copy what lies below the key of `src` to below the key of `dst`.
 
@@ -290,7 +300,7 @@ async def copy_dir(
     def addresses(relative: str) -> tuple[URL, URL]:
         return src.url(src_prefix + relative), dst.url(dst_prefix + relative)
 
-    copier = Copier(
+    copier = movers.copier(
         src=src.listing,
         dst=dst.listing,
         existing=existing,
