@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from airflow_provider_neuro_buckets.buckets.errors import (
@@ -29,6 +29,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
 from airflow_provider_neuro_buckets.buckets.transfer.content import Piece, read_pieces, read_range
 from airflow_provider_neuro_buckets.buckets.transfer.crew import Behind, in_thread, made_in_thread, share
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
+from airflow_provider_neuro_buckets.buckets.transfer.hands import Hands
 from airflow_provider_neuro_buckets.buckets.transfer.judging import judge
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source, Target
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved
@@ -67,6 +68,7 @@ class Fetcher:
     window: Window
     reporter: Reporter
     tries: Tries = ONLY_TRY
+    hands: Hands = field(default_factory=Hands)
 
     async def fetch(self, wanted: Wanted) -> Moved | Left:
         """Download one blob; once more if it is replaced meanwhile or arrives broken."""
@@ -224,7 +226,7 @@ class Fetcher:
                     write()
                 return is_right
 
-            if await in_thread(write_if_right):
+            if await self.hands.do(write_if_right):
                 return Proof.CHECKSUM if can_compare(meta) else Proof.SIZE
             proof = await judge(self.store, meta, read)
             await in_thread(write)

@@ -32,6 +32,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.crew import (
     work_off,
 )
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
+from airflow_provider_neuro_buckets.buckets.transfer.hands import Hands
 from airflow_provider_neuro_buckets.buckets.transfer.local import Source, read_whole
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
@@ -65,6 +66,7 @@ class Upload:
     tries: Tries = ONLY_TRY
     outcome: Outcome = field(default_factory=Outcome)
     there: dict[str, BlobMeta] = field(default_factory=dict)
+    hands: Hands = field(default_factory=Hands)
     _found: int = 0
     _found_bytes: int = 0
 
@@ -180,7 +182,7 @@ class Upload:
     async def _small(self, path: Path, key: str, file: LocalFile) -> Stored | None:
         """Upload a file in one request; `None` if it has grown beyond what there is room for."""
         async with self.window.slot(file.size):
-            content = await in_thread(lambda: read_whole(path, at_most=file.size))
+            content = await self.hands.do(lambda: read_whole(path, at_most=file.size))
             if content is None:
                 return None
             stored = await self.store.write(key, content)
