@@ -30,12 +30,12 @@ HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Let what the system raises name the file, rather than a descriptor or a temporary name."""
+def _naming(path: Path, *below: str) -> Iterator[None]:
+    """Let what the system raises name the file, rather than nothing, a descriptor or a temporary name."""
     try:
         yield
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
+        error.filename, error.filename2 = str(path.joinpath(*below)), None
         raise
 
 
@@ -204,18 +204,14 @@ class Destination:
     def write_whole(self, names: tuple[str, ...], content: bytes | bytearray, modified: float | None) -> None:
         """Write a small file at once. Atomic.
 
-        It goes without a lock for that moment: a sweeper who comes just then removes it, and it is written again.
+        Until it has its name it has no lock: a sweeper who comes at that moment removes it, and it is written again.
         """
         try:
-            with self._opened.use(names[:-1]) as folder:
+            with self._opened.use(names[:-1]) as folder, _naming(self.root, *names):
                 temporary.write(names[-1], content, modified, folder=folder)
         except FileNotFoundError:  # swept, or the folder itself was removed
             self._opened.forget(names[:-1])
             self._write_locked(names, content, modified)
-        except OSError as error:
-            if error.filename is not None:
-                error.filename, error.filename2 = str(self.root.joinpath(*names)), None
-            raise
 
     def _write_locked(self, names: tuple[str, ...], content: bytes | bytearray, modified: float | None) -> None:
         target = self.begin(names)
