@@ -554,6 +554,7 @@ class Buckets:
         dst: BlobURI,
         *,
         update: bool = False,
+        continue_: bool = False,
         progress: AbstractFileProgress | None = None,
         tries: Tries | None = None,
         dry_run: bool = False,
@@ -561,6 +562,8 @@ class Buckets:
         """Upload a local file to an address. Atomic: until the end, the address holds what it held.
 
         :param update: only if the blob is missing, has another size, or is older than the file.
+        :param continue_: go on with a large upload of the same content that was cut off, where the provider tells of
+            its parts: Azure does, S3 to credentials that may list uploads. One that is cut off then leaves its parts.
         :param dry_run: move nothing; report and tell `progress` what would be moved, as if it had been. Likewise in the
             other transfers.
         :param tries: which of several tries this is; the next goes on with what one before it has moved.
@@ -569,7 +572,7 @@ class Buckets:
         return await engine.upload_file(
             local_path(src),
             await self._remote(dst),
-            existing=engine.Existing.from_flags(update=update, continue_=False),
+            existing=engine.Existing.from_flags(update=update, continue_=continue_),
             window=self._window,
             progress=progress,
             tries=tries or ONLY_TRY,
@@ -612,6 +615,7 @@ class Buckets:
         dst: BlobURI,
         *,
         update: bool = False,
+        continue_: bool = False,
         filter: Callable[[str], Awaitable[bool]] | None = None,  # noqa: A002 - the reference's name
         ignore_file_names: AbstractSet[str] = frozenset(),
         symlinks: str = "inside",
@@ -622,6 +626,7 @@ class Buckets:
         """Upload what is inside a local folder to below an address. Each file is atomic, the folder is not.
 
         :param update: only files whose blob is missing, has another size, or is older.
+        :param continue_: go on with large uploads that were cut off: as in `upload_file`.
         :param filter: asked for each path relative to `src`, folders with a ``/`` at their end; `False` skips it.
         :param ignore_file_names: names of files with ``.gitignore`` rules, valid from their folder downwards.
         :param symlinks: ``inside`` follows links whose target lies in `src` and fails others, ``follow`` follows all,
@@ -632,7 +637,7 @@ class Buckets:
         return await engine.upload_dir(
             local_path(src),
             await self._remote(dst),
-            existing=engine.Existing.from_flags(update=update, continue_=False),
+            existing=engine.Existing.from_flags(update=update, continue_=continue_),
             symlinks=engine.Symlinks.named(symlinks),
             filter=filter,
             ignore_file_names=ignore_file_names,

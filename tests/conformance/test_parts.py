@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from airflow_provider_neuro_buckets.buckets.stores.base import Capability, MultipartUpload, Proof
+from airflow_provider_neuro_buckets.buckets.errors import BadRequest, ResourceNotFound
+from airflow_provider_neuro_buckets.buckets.stores.base import Capability, MultipartUpload, PartOf, Proof
 from conformance.asking import content_of
 from conformance.rigs.base import Rig
 
@@ -172,4 +173,82 @@ async def test_cancelled_at_any_await_an_upload_leaves_nothing_or_the_whole_blob
     task.cancel()
     await asyncio.wait([task])
     assert await rig.names() in ([], ["blob"])
+    await nothing_is_left(rig)
+
+
+# Going on with an upload that was cut off
+
+
+def giving(parts: list[bytes]) -> PartOf:
+    async def part(number: int) -> bytes | None:
+        return parts[number - 1] if number <= len(parts) else None
+
+    return part
+
+
+async def cut_off(rig: Rig, key: str, sent: dict[int, bytes]) -> str:
+    """Send some parts of an upload, and leave them there; return its note."""
+    async with rig.store.resume(key, None) as upload:
+        for number, part in sent.items():
+            await upload.put_part(number, part)
+        return upload.keep()
+
+
+async def finish(rig: Rig, key: str, parts: list[bytes], note: str) -> int:
+    """Go on with an upload; return how many bytes of it were there."""
+    async with rig.store.resume(key, giving(parts), note=note) as upload:
+        await asyncio.gather(*(upload.put_part(number, part) for number, part in enumerate(parts, start=1)))
+        made = await upload.complete()
+    assert made.size == sum(map(len, parts))
+    return upload.spared
+
+
+@pytest.mark.needs(Capability.RESUME)
+@pytest.mark.parametrize("sent", [{1}, {2, 3}, {1, 2, 3}])
+@pytest.mark.parametrize("key", ["blob", "a folder/\u00e9 & +"])
+async def test_an_upload_that_was_cut_off_is_gone_on_with(rig: Rig, sent: set[int], key: str) -> None:
+    await rig.put(key, b"old")
+    parts = parts_for(rig, 3)
+    note = await cut_off(rig, key, {number: parts[number - 1] for number in sent})
+    assert await rig.get(key) == b"old"
+    assert await finish(rig, key, parts, note) == sum(len(parts[number - 1]) for number in sent)
+    assert await rig.get(key) == b"".join(parts)
+    await nothing_is_left(rig)
+
+
+@pytest.mark.needs(Capability.RESUME)
+async def test_an_upload_that_is_not_as_it_was_noted_is_refused_or_sent_again_and_the_old_blob_stays(rig: Rig) -> None:
+    await rig.put("blob", b"old")
+    parts = parts_for(rig, 2)
+    note = await cut_off(rig, "blob", {1: os.urandom(len(parts[0]))})
+    try:
+        assert await finish(rig, "blob", parts, note) == 0
+    except (BadRequest, ResourceNotFound):
+        assert await rig.get("blob") == b"old"
+    else:
+        assert await rig.get("blob") == b"".join(parts)
+    await nothing_is_left(rig)
+
+
+@pytest.mark.needs(Capability.RESUME)
+async def test_parts_of_an_upload_that_was_longer_are_not_in_the_blob(rig: Rig) -> None:
+    parts = parts_for(rig, 3)
+    note = await cut_off(rig, "blob", dict(enumerate(parts, start=1)))
+    assert await finish(rig, "blob", parts[:2], note) == len(parts[0]) + len(parts[1])
+    assert await rig.get("blob") == b"".join(parts[:2])
+
+
+@pytest.mark.needs(Capability.RESUME)
+async def test_an_upload_that_is_gone_on_with_and_not_kept_leaves_nothing(rig: Rig) -> None:
+    parts = parts_for(rig, 2)
+    note = await cut_off(rig, "blob", {1: parts[0]})
+    async with rig.store.resume("blob", giving(parts), note=note) as upload:
+        await upload.put_part(1, parts[0])
+    assert await rig.names() == []
+    await nothing_is_left(rig)
+
+
+@pytest.mark.needs(Capability.RESUME)
+async def test_an_upload_of_which_nothing_was_sent_is_not_kept(rig: Rig) -> None:
+    assert await cut_off(rig, "blob", {}) == ""
     await nothing_is_left(rig)

@@ -41,6 +41,7 @@ class WatchedStore:
         self.site = store.site
         self.copy_from = store.copy_from
         self.copy_part = store.copy_part
+        self.resume = store.resume
         self.first_part = store.first_part
 
     async def head(self, key: str) -> BlobMeta:

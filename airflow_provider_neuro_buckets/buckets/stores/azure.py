@@ -28,6 +28,7 @@ from airflow_provider_neuro_buckets.buckets.models import Bucket
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores import azure_batch, azure_copy
 from airflow_provider_neuro_buckets.buckets.stores.azure_access import AzureSigner
+from airflow_provider_neuro_buckets.buckets.stores.azure_resume import ResumedAzureUpload
 from airflow_provider_neuro_buckets.buckets.stores.azure_upload import AzureUpload, put_checked, size_of
 from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
     encode_key,
@@ -45,6 +46,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     CopySource,
     Page,
     PartLimits,
+    PartOf,
     Site,
     Slot,
     Stored,
@@ -81,6 +83,7 @@ class AzureStore:
             Capability.CREATED_AT,
             Capability.EMPTY_SEGMENTS,
             Capability.KEEPS_MD5,
+            Capability.RESUME,
         }
     )
 
@@ -147,6 +150,21 @@ class AzureStore:
     async def multipart(self, key: str) -> AsyncIterator[AzureUpload]:
         """Begin an upload in parts, which takes no request. Left without `complete`, the key holds what it held."""
         yield self._upload(key, f"cannot write {self.address(key)}")
+
+    @asynccontextmanager
+    async def resume(
+        self,
+        key: str,
+        part: PartOf | None,
+        *,
+        note: str = "",  # noqa: ARG002 - the names of the blocks tell
+    ) -> AsyncIterator[ResumedAzureUpload]:
+        """Take up an upload in parts that was cut off, or begin one."""
+        what = f"cannot write {self.address(key)}"
+        upload = ResumedAzureUpload(self._lane, key, self._new(key), what, head=lambda: self.head(key))
+        if part is not None:
+            await upload.look()
+        yield upload
 
     def _upload(self, key: str, what: str) -> AzureUpload:
         return AzureUpload(self._lane, key, self._new(key), what, head=lambda: self.head(key))

@@ -43,7 +43,7 @@ async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> Receip
     :param request: the PUT, without the body.
     :raises IntegrityError: Azure has received other bytes.
     """
-    digest: bytes = await in_thread_if_large(_md5, body)
+    digest: bytes = await in_thread_if_large(md5, body)
     headers = {
         **request.headers,
         "Content-Length": str(size_of(body)),
@@ -95,9 +95,12 @@ class AzureUpload:
             what=f"{self._what} (part {number})",
             method="PUT",
             path=self._path,
-            query=f"comp=block&blockid={encode_value(block_id(self._name, number))}",
+            query=f"comp=block&blockid={encode_value(self._id_of(number))}",
             headers=headers,
         )
+
+    def _id_of(self, number: int) -> str:
+        return block_id(self._name, number)
 
     async def complete(self, *, md5: str | None = None) -> Stored:
         """Make the blob of the parts, each of which Azure has checked; then look at its size.
@@ -107,7 +110,7 @@ class AzureUpload:
         :raises IntegrityError: what was made has another size.
         """
         size = sum(self._sizes.values())
-        body = block_list([block_id(self._name, number) for number in sorted(self._sizes)])
+        body = block_list([self._id_of(number) for number in sorted(self._sizes)])
         kept = {} if md5 is None else {"x-ms-blob-content-md5": md5_header(bytes.fromhex(md5))}
         request = Request(what=self._what, method="PUT", path=self._path, query="comp=blocklist", headers=kept)
         receipt = await put_checked(self._lane, request, body)
@@ -133,5 +136,6 @@ def size_of(body: Bytes) -> int:
     return body.nbytes if isinstance(body, memoryview) else len(body)
 
 
-def _md5(body: Bytes) -> bytes:
+def md5(body: Bytes) -> bytes:
+    """Return the digest of a body."""
     return hashlib.md5(body, usedforsecurity=False).digest()

@@ -6,7 +6,7 @@ A store never retries by itself above one request, never follows a redirect, and
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -19,6 +19,8 @@ from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 Bytes = bytes | bytearray | memoryview
 Slot = Callable[[], AbstractAsyncContextManager[None]]
 """Gives the right to one more request at once, for the time of a block."""
+PartOf = Callable[[int], Awaitable["Bytes | None"]]
+"""Gives the content of a part by its number, from 1; `None` if it has no such part."""
 Told = Callable[[int], object]
 """Hears of a number of bytes."""
 
@@ -35,6 +37,8 @@ class Capability(StrEnum):
     CONTENT_MD5 = "content_md5"
     SIGN = "sign"
     COPY = "copy"
+    RESUME = "resume"
+    """An upload in parts that was cut off is taken up again."""
     KEEPS_MD5 = "keeps_md5"
     """It computes no MD5 of a blob made of parts, and keeps the one that it is told."""
 
@@ -189,6 +193,25 @@ class MultipartUpload(Protocol):
         ...
 
 
+class ResumedUpload(MultipartUpload, Protocol):
+    """An upload in parts that goes on with one that was cut off, as far as that was of the same content.
+
+    A part that is there is not sent again by `put_part`: its size and MD5 show that it is that part.
+    """
+
+    @property
+    def spared(self) -> int:
+        """Bytes of parts that were there already."""
+        ...
+
+    def keep(self) -> str:
+        """Leave the parts for a later upload, rather than abort, if the block ends without `complete`.
+
+        :returns: what that upload finds them by; empty if there are none, or it finds them anyway.
+        """
+        ...
+
+
 class BlobStore(Protocol):
     """One bucket inside one provider."""
 
@@ -237,6 +260,16 @@ class BlobStore(Protocol):
 
     def multipart(self, key: str) -> AbstractAsyncContextManager[MultipartUpload]:
         """Begin an upload in parts; leaving the block without `complete` aborts it, whatever the reason."""
+        ...
+
+    def resume(self, key: str, part: PartOf | None, *, note: str = "") -> AbstractAsyncContextManager[ResumedUpload]:
+        """Take up an upload in parts that was cut off, or begin one; else as `multipart`.
+
+        :param part: the content, by which an upload that is there is known to be of the same; `None` begins one.
+        :param note: what the upload that was cut off returned from `keep`, if it was of the same content. Should it be
+            gone or of other content after all, `put_part` or `complete` raises `ResourceNotFound` or `BadRequest`.
+        :raises UnsupportedProvider: there is no `Capability.RESUME`.
+        """
         ...
 
     def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:

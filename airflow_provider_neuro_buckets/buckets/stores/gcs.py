@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -40,6 +40,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     Page,
     PartLimits,
     Proof,
+    ResumedUpload,
     Site,
     Slot,
     Stored,
@@ -208,6 +209,10 @@ class GcsStore:
             yield upload
         finally:
             await upload.abort()
+
+    def resume(self, key: str, *_: object, **__: object) -> AbstractAsyncContextManager[ResumedUpload]:
+        """Raise: there is no `Capability.RESUME`."""
+        raise UnsupportedProvider(f"cannot take up an upload of {self.address(key)}", remedy="Begin it anew")
 
     def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         """List keys; the next page is on its way while one is handed over."""

@@ -32,10 +32,10 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobMeta,
     ByteRange,
     Bytes,
-    Capability,
     CopySource,
     Page,
     PartLimits,
+    PartOf,
     Site,
     Slot,
     Stored,
@@ -48,6 +48,8 @@ from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cu
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key, impossible, impossible_prefix
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
+from airflow_provider_neuro_buckets.buckets.stores.s3_kinds import CAPABILITIES, EVERYWHERE, MARKERS_ARE_EMPTY
+from airflow_provider_neuro_buckets.buckets.stores.s3_resume import ResumedS3Upload
 from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, copy_whole, md5, put_checked, size_of
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
@@ -71,20 +73,6 @@ from airflow_provider_neuro_buckets.buckets.uri import quote_key
 LARGEST_PAGE = 16 * 1024 * 1024
 BATCH = 1000
 
-_EVERYWHERE = frozenset({Capability.CONTENT_MD5, Capability.COPY, Capability.SIGN})
-_EVERY_KEY = frozenset({Capability.EMPTY_SEGMENTS, Capability.DOT_SEGMENTS, Capability.BACKSLASH})
-CAPABILITIES = {
-    BucketProvider.AWS: _EVERYWHERE | _EVERY_KEY,
-    # It refuses dot segments and folds empty ones at the start of a key.
-    BucketProvider.MINIO: _EVERYWHERE | {Capability.BACKSLASH},
-    # It folds empty segments, refuses dot segments and turns a backslash into a slash.
-    BucketProvider.SEAWEEDFS: _EVERYWHERE,
-    BucketProvider.OPEN_STACK: _EVERYWHERE | _EVERY_KEY,
-    BucketProvider.EMC_ECS: _EVERYWHERE | _EVERY_KEY,
-}
-_MARKERS_ARE_EMPTY = frozenset({BucketProvider.SEAWEEDFS})
-"""Their keys that end with ``/`` are folders; what is written to one is dropped, with a success."""
-
 
 class S3Store:
     """One bucket of an S3-compatible service. See :class:`~…stores.base.BlobStore` for what each method promises."""
@@ -101,7 +89,7 @@ class S3Store:
         self._credentials = credentials
         self._signer = S3Signer()
         self._lane = DirectLane(http=http, credentials=credentials, signer=self._signer, retry=retry)
-        self.capabilities = CAPABILITIES.get(BucketProvider(bucket.provider), _EVERYWHERE)
+        self.capabilities = CAPABILITIES.get(BucketProvider(bucket.provider), EVERYWHERE)
 
     @property
     def skew(self) -> float:
@@ -118,7 +106,7 @@ class S3Store:
     def _check_writable(self, key: str, size: int) -> None:
         """Refuse what the provider would report as a success and not keep: a key it rewrites, content it drops."""
         check_key(key)
-        if size and key.endswith("/") and self._bucket.provider in _MARKERS_ARE_EMPTY:
+        if size and key.endswith("/") and self._bucket.provider in MARKERS_ARE_EMPTY:
             raise InvalidAddress(
                 f"{self.address(key)} ends with '/', and {self._bucket.provider} keeps no content in such a key",
                 remedy="Choose another key",
@@ -218,6 +206,18 @@ class S3Store:
         self._check_writable(key, size=1)
         async with self._upload(key, f"cannot write {self.address(key)}") as upload:
             yield upload
+
+    @asynccontextmanager
+    async def resume(self, key: str, part: PartOf | None, *, note: str = "") -> AsyncIterator[ResumedS3Upload]:
+        """Take up an upload in parts that was cut off, or begin one."""
+        self._check_writable(key, size=1)
+        what = f"cannot write {self.address(key)}"
+        upload = ResumedS3Upload(lane=self._lane, key=key, what=what, head=lambda: self.head(key))
+        await upload.take_up(part, note)
+        try:
+            yield upload
+        finally:
+            await upload.abort()
 
     @asynccontextmanager
     async def _upload(self, key: str, what: str) -> AsyncIterator[S3Upload]:

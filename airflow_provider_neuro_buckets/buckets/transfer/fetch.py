@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from airflow_provider_neuro_buckets.buckets.errors import (
-    AuthenticationError,
     ConfigurationError,
     Conflict,
     IntegrityError,
     IsADirectory,
-    PermissionDenied,
     SourceChanged,
-    TransientError,
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Proof
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
@@ -32,7 +29,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.hands import Hands
 from airflow_provider_neuro_buckets.buckets.transfer.judging import judge
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source, Target
-from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, may_pass
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     SINGLE_READ,
     Existing,
@@ -44,9 +41,6 @@ from airflow_provider_neuro_buckets.buckets.transfer.plan import (
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
-
-_MAY_PASS = (TransientError, AuthenticationError, PermissionDenied)
-"""After these the next try may find everything as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +173,7 @@ class Fetcher:
             try:
                 is_proven = await self._ranges(wanted, target, written)
             except BaseException as error:
-                is_for_later = self.existing.continues or self.tries.has_later
-                if is_for_later and (isinstance(error, _MAY_PASS) or not isinstance(error, Exception)):
+                if may_pass(error) and (self.existing.continues or self.tries.has_later):
                     target.keep()
                 raise
             if not is_proven and written:

@@ -75,6 +75,10 @@ class Outcome:
             case Left.KEPT:
                 self.kept += 1
 
+    def spared(self, size: int) -> None:
+        """Count off bytes of a file that need not be moved again."""
+        self.bytes -= size
+
     def failed(self, address: str, error: Exception) -> None:
         """Count a file that is not."""
         self.failures[address] = error
@@ -120,6 +124,12 @@ class Outcome:
         refused = [error for error in self.failures.values() if isinstance(error, PermissionDenied)]
         is_all = refused and len(refused) == len(self.failures) and not self.files + self.unchanged + self.kept
         return refused[0] if is_all else None
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the next try may go on where this one was cut off: it was killed, or refused for now."""
+    is_refusal = isinstance(error, TransientError | AuthenticationError | PermissionDenied)
+    return is_refusal or not isinstance(error, Exception)
 
 
 def _is_hopeless(error: Exception) -> bool:

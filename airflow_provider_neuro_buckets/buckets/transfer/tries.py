@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
@@ -28,15 +28,28 @@ class Tries:
     :param began: when the first began, by the clock of this host; `None` if that was another host or nobody knows: then
         times tell nothing, and the contents decide alone.
     :param has_later: whether another may come: a large file that is cut off is left for it as far as it came.
+    :param notes: of each large upload that was cut off, by its key, the file as it was and what finds its parts: the
+        try reads those of the one before and leaves its own. Without them, a provider has to tell of the parts.
     """
 
     has_earlier: bool = False
     began: datetime | None = None
     has_later: bool = False
+    notes: dict[str, list[str]] = field(default_factory=dict, compare=False)
 
     def resumes(self, *, continues: bool) -> bool:
         """Whether large files are gone on with where they were cut off."""
         return continues or self.has_earlier or self.has_later
+
+    def take_note(self, key: str, version: str) -> str:
+        """Take what finds the parts of a large upload, of one version of its file; empty if nothing does."""
+        noted, note = self.notes.pop(key, ("", ""))
+        return note if noted == version else ""
+
+    def leave_note(self, key: str, version: str, note: str) -> None:
+        """Leave it for the next try, if there is anything to find and another try to come."""
+        if note and self.has_later:
+            self.notes[key] = [version, note]
 
     def of_blob(self, *, file_changed: float, blob_modified: datetime | None, skew: float) -> Freshness:
         """Tell by the times whether an earlier try has written a blob, of a file that has not changed since.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from airflow_provider_neuro_buckets.buckets.errors import (
+    BadRequest,
     BucketsError,
     ConfigurationError,
     IntegrityError,
+    ResourceNotFound,
     SourceChanged,
 )
 from airflow_provider_neuro_buckets.buckets.listing import Listing
@@ -18,6 +20,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobMeta,
     BlobStore,
     ByteRange,
+    Bytes,
     Capability,
     MultipartUpload,
     Stored,
@@ -34,7 +37,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.crew import (
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.hands import Hands
 from airflow_provider_neuro_buckets.buckets.transfer.local import Source, read_whole
-from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, Outcome
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, Outcome, may_pass
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     PART,
     Existing,
@@ -190,14 +193,49 @@ class Upload:
         return stored
 
     async def _large(self, path: Path, key: str, file: LocalFile) -> Stored:
-        async with made_in_thread(lambda: Source.open(path), Source.close) as source, AsyncExitStack() as stack:
+        async with made_in_thread(lambda: Source.open(path), Source.close) as source:
             parts = plan_parts(source.size, limits=self.store.limits)
-            async with self.window.slot(0):
-                upload = await stack.enter_async_context(self.store.multipart(key))
-            digest = await self._parts(source, upload, parts, file.relative)
-            await in_thread(source.check)
-            async with self.window.slot(0):
-                return await upload.complete(md5=digest)
+            if self._resumes() and Capability.RESUME in self.store.capabilities:
+                # What was taken up may be gone by now, or of other content after all.
+                with suppress(ResourceNotFound, BadRequest):
+                    return await self._resumed(source, key, parts, file)
+            async with AsyncExitStack() as stack:
+                async with self.window.slot(0):
+                    upload = await stack.enter_async_context(self.store.multipart(key))
+                return await self._whole(source, upload, parts, file.relative)
+
+    def _resumes(self) -> bool:
+        return self.tries.resumes(continues=self.existing.continues)
+
+    async def _resumed(self, source: Source, key: str, parts: list[ByteRange], file: LocalFile) -> Stored:
+        """Send the parts that an upload which was cut off has not sent; if this one is, leave them for the next."""
+        is_next = self.existing.continues or self.tries.has_earlier
+        version = f"{file.size} {file.mtime} {file.changed}"
+        note = self.tries.take_note(key, version)
+
+        async def part(number: int) -> Bytes | None:
+            if number > len(parts):
+                return None
+            span = parts[number - 1]
+            return await in_thread(lambda: source.read(span.start, span.stop))
+
+        async with AsyncExitStack() as stack:
+            async with self.window.slot(len(parts[0])):
+                upload = await stack.enter_async_context(self.store.resume(key, part if is_next else None, note=note))
+            try:
+                stored = await self._whole(source, upload, parts, file.relative)
+            except BaseException as error:
+                if may_pass(error) and (self.existing.continues or self.tries.has_later):
+                    self.tries.leave_note(key, version, upload.keep())
+                raise
+        self.outcome.spared(upload.spared)
+        return stored
+
+    async def _whole(self, source: Source, upload: MultipartUpload, parts: list[ByteRange], relative: str) -> Stored:
+        digest = await self._parts(source, upload, parts, relative)
+        await in_thread(source.check)
+        async with self.window.slot(0):
+            return await upload.complete(md5=digest)
 
     async def _parts(
         self, source: Source, upload: MultipartUpload, parts: list[ByteRange], relative: str

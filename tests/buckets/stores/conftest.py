@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from azure.storage.blob.aio import ContainerClient
 
+from conformance.rigs.aws import MotoServer
+from conformance.rigs.aws import serve as serve_moto
 from conformance.rigs.azure import AzureServer
 from conformance.rigs.azure import serve as serve_azure
+from conformance.rigs.base import Rig
 from conformance.rigs.gcp import GcsRig, GcsServer
 from conformance.rigs.gcp import serve as serve_gcs
 from conformance.rigs.seaweedfs import LocalServer, SeaweedRig
@@ -43,6 +46,19 @@ async def gcs_rig(gcs: GcsServer) -> AsyncIterator[GcsRig]:
 def seaweedfs() -> Iterator[LocalServer]:
     with serve_seaweedfs() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[MotoServer]:
+    with serve_moto() as server:
+        yield server
+
+
+@pytest.fixture
+async def moto_rig(moto: MotoServer) -> AsyncIterator[Rig]:
+    """A fresh bucket of a server that lets everybody do everything."""
+    async with moto.rig() as rig:
+        yield rig
 
 
 @pytest.fixture

@@ -42,10 +42,17 @@ async def upload(
 
 
 async def upload_one(
-    src: Path, dst: Remote, *, existing: Existing = Existing.REPLACE, progress: AbstractFileProgress | None = None
+    src: Path,
+    dst: Remote,
+    *,
+    existing: Existing = Existing.REPLACE,
+    progress: AbstractFileProgress | None = None,
+    tries: Tries = ONLY_TRY,
+    concurrency: int = 16,
 ) -> TransferReport:
     """Upload a file."""
-    return await engine.upload_file(src, dst, existing=existing, window=window(), progress=progress)
+    through = window(max_concurrency=concurrency)
+    return await engine.upload_file(src, dst, existing=existing, window=through, progress=progress, tries=tries)
 
 
 async def download(

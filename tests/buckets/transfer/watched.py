@@ -19,6 +19,8 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     MultipartUpload,
     Page,
     PartLimits,
+    PartOf,
+    ResumedUpload,
     Site,
     Slot,
     Stored,
@@ -81,6 +83,21 @@ class WatchedUpload:
         return meta
 
 
+class WatchedResumed(WatchedUpload):
+    """An upload that goes on with another."""
+
+    def __init__(self, inner: ResumedUpload, guard: Guard, key: str) -> None:
+        super().__init__(inner, guard, key)
+        self._resumed = inner
+
+    @property
+    def spared(self) -> int:
+        return self._resumed.spared
+
+    def keep(self) -> str:
+        return self._resumed.keep()
+
+
 class WatchedStore:
     """The store of a rig, watched. `calls` holds what was asked so far."""
 
@@ -134,6 +151,12 @@ class WatchedStore:
         await self._ask(Call("multipart", key))
         async with self._inner.multipart(key) as upload:
             yield WatchedUpload(upload, self._ask, key)
+
+    @asynccontextmanager
+    async def resume(self, key: str, part: PartOf | None, *, note: str = "") -> AsyncIterator[ResumedUpload]:
+        await self._ask(Call("resume", key))
+        async with self._inner.resume(key, part, note=note) as upload:
+            yield WatchedResumed(upload, self._ask, key)
 
     async def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         await self._ask(Call("pages", prefix))
