@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_neuro_buckets.operators.base import ChangingOperator, one_of
+from airflow_provider_neuro_buckets.operators.tries import tries_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -40,7 +41,7 @@ class BucketUploadFileOperator(ChangingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Upload the file."""
-        with self.buckets() as hook:
+        with self.buckets() as hook, tries_of(self, context) as tries:
             report = hook.upload_file(
                 self.src,
                 self.dst,
@@ -48,6 +49,7 @@ class BucketUploadFileOperator(ChangingOperator):
                 continue_=self.continue_,
                 progress=self.moving("Uploading to", self.dst, is_file=True),
                 dry_run=self.rehearses(),
+                tries=tries,
             )
         return summary(self, report, self.dst)
 
@@ -79,7 +81,7 @@ class BucketDownloadFileOperator(ChangingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Download the file."""
-        with self.buckets() as hook:
+        with self.buckets() as hook, tries_of(self, context) as tries:
             report = hook.download_file(
                 self.src,
                 self.dst,
@@ -87,6 +89,7 @@ class BucketDownloadFileOperator(ChangingOperator):
                 continue_=self.continue_,
                 progress=self.moving("Downloading from", self.src, is_file=True),
                 dry_run=self.rehearses(),
+                tries=tries,
             )
         return summary(self, report, self.src)
 
@@ -141,7 +144,7 @@ class BucketUploadDirOperator(ChangingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Upload the folder."""
-        with self.buckets() as hook:
+        with self.buckets() as hook, tries_of(self, context) as tries:
             report = hook.upload_dir(
                 self.src,
                 self.dst,
@@ -151,6 +154,7 @@ class BucketUploadDirOperator(ChangingOperator):
                 symlinks=self.symlinks,
                 progress=self.moving("Uploading to", self.dst),
                 dry_run=self.rehearses(),
+                tries=tries,
             )
         return summary(self, report, self.dst)
 
@@ -190,7 +194,7 @@ class BucketDownloadDirOperator(ChangingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Download the folder."""
-        with self.buckets() as hook:
+        with self.buckets() as hook, tries_of(self, context) as tries:
             report = hook.download_dir(
                 self.src,
                 self.dst,
@@ -198,6 +202,7 @@ class BucketDownloadDirOperator(ChangingOperator):
                 continue_=self.continue_,
                 progress=self.moving("Downloading from", self.src),
                 dry_run=self.rehearses(),
+                tries=tries,
             )
         return summary(self, report, self.src)
 
@@ -236,13 +241,14 @@ class BucketCopyDirOperator(ChangingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Copy the folder."""
-        with self.buckets() as hook:
+        with self.buckets() as hook, tries_of(self, context) as tries:
             report = hook.copy_dir(
                 self.src,
                 self.dst,
                 update=self.update,
                 progress=self.moving("Copying to", self.dst),
                 dry_run=self.rehearses(),
+                tries=tries,
             )
         return summary(self, report, self.dst)
 

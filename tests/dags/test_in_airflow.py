@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import unicodedata
+import uuid
 from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -17,9 +21,16 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.connection import Connection
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstance import TaskInstance
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils import db
 from airflow.utils.session import create_session
+from sqlalchemy import select
 
+from airflow_provider_neuro_buckets.buckets import Buckets
 from platform_rig import Platform, WatchedPlatform, closed_port
 
 pytestmark = [
@@ -69,6 +80,7 @@ class Run:
     states: dict[str, str]
     tries: dict[str, int]
     results: dict[str, Any]
+    links: dict[str, str]
     said: str
 
 
@@ -77,7 +89,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Any:
     """Run a DAG by its id, with its params."""
     dags = {
         dag.dag_id: dag
-        for path in (CASES, EXAMPLES / "neuro_buckets_main_job.py", EXAMPLES / "neuro_buckets_publish.py")
+        for path in (CASES, *EXAMPLES.glob("neuro_buckets_*.py"))
         for dag in DagBag(path, bundle_name="any").dags.values()
     }
 
@@ -90,10 +102,17 @@ def run(capfd: pytest.CaptureFixture[str]) -> Any:
             states={task.task_id: str(task.state) for task in tasks},
             tries={task.task_id: task.try_number for task in tasks},
             results={task.task_id: task.xcom_pull(task_ids=task.task_id, key="return_value") for task in tasks},
+            links={task.task_id: link_of(dags[dag_id], task) for task in tasks},
             said="".join(capfd.readouterr()),
         )
 
     return run
+
+
+def link_of(dag: DAG, task: TaskInstance) -> str:
+    """Return the link that the browser shows beside a task, found as Airflow's API finds it."""
+    kept = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task(task.task_id)
+    return str(kept.get_extra_links(task, "Bucket") or "")
 
 
 # Files
@@ -134,6 +153,123 @@ def test_results_are_published_from_one_bucket_to_another(run: Any, platform: Pl
     published = {name: done.results["publish"][name] for name in ("files", "bytes")}
     assert done.results["read_release"] == published
     assert platform.buckets() == before
+
+
+# Waiting
+
+
+def test_sensors_wait_for_what_counts_each_in_its_mode(run: Any, platform: Platform) -> None:
+    before = platform.buckets()
+    done = run("neuro_buckets_sensors", bucket="sensors-test")
+    assert done.state == "success", done.said
+    assert [found["key"] for found in done.results["marker"]] == ["incoming/_DONE"]
+    assert done.results["parts"]["count"] == 3
+    assert (done.results["complete"]["count"], done.results["complete"]["size"]) == (4, 1200)
+    assert platform.buckets() == before
+
+
+def test_a_dag_with_a_watcher_runs_also_without_an_event(run: Any, platform: Platform) -> None:
+    assert platform.running.token
+    done = run("neuro_buckets_watcher")
+    assert done.results["process"] == {"blobs": 0, "bytes": 0}, done.said
+
+
+async def test_the_watcher_of_the_example_tells_the_task_what_to_read(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"watched-{uuid.uuid4().hex[:8]}"
+    monkeypatch.setenv("NEURO_BUCKETS_WATCHED", name)
+    spec = importlib.util.spec_from_file_location("watcher_example", EXAMPLES / "neuro_buckets_watcher.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (watcher,) = module.incoming.watchers
+    async with Buckets.open(platform.running.config) as buckets:
+        await buckets.create(name)
+        await buckets.put_blob(name, "incoming/old.csv", b"1")
+        async with aclosing(watcher.trigger.run()) as events:
+            coming = asyncio.ensure_future(anext(events))
+            number = 0
+            while not coming.done():
+                number += 1
+                await buckets.put_blob(name, f"incoming/{number}.csv", b"1,2,3")
+                await asyncio.wait([coming], timeout=0.2)
+            event = AssetEvent(extra={"from_trigger": True, "payload": (await coming).payload})
+        (blob,) = module.blobs_of({module.incoming: [event]})
+        assert blob["key"].removeprefix("incoming/").removesuffix(".csv").isdigit()
+        read = await asyncio.to_thread(module.process.function, {module.incoming: [event]})
+        assert read == {"blobs": 1, "bytes": 5}
+        await buckets.rm(name, force=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AssetEvent:
+    """Of an event of an asset, what a task reads."""
+
+    extra: dict[str, Any]
+
+
+@pytest.mark.parametrize("rehearse", [False, True])
+def test_one_task_for_each_folder_that_is_there_when_the_dag_runs(
+    run: Any, platform: Platform, *, rehearse: bool
+) -> None:
+    before = platform.buckets()
+    done = run("neuro_buckets_mapped", bucket="mapped-test", rehearse=rehearse)
+    assert done.state == "success", done.said
+    assert sorted(done.results["find_folders"]) == [
+        f"blob://local/neuro/demo/mapped-test/in/{city}/" for city in ("Graz", "S%C3%A3o%20Paulo", "%E7%99%BE%E8%89%B2")
+    ]
+    assert [done.said.count(f"{number} files (3 verified by checksum)") for number in (3, 9)] == [3, 0]
+    assert len(done.results["find_archived"]) == 9
+    assert done.results["read_report"]["files"] == 9
+    assert done.results["read_report"]["bucket"]["files"] == 18
+    assert done.results["remove_folders"] == ({"files": 9, "dry_run": True} if rehearse else {"files": 9})
+    assert done.results["remove_bucket"] == {"deleted": True, "files": 19 if rehearse else 10}
+    assert done.said.count("would be deleted") == (9 if rehearse else 0)
+    assert platform.buckets() == before
+
+
+def test_a_bucket_is_imported_with_keys_of_a_connection_that_nobody_gets_to_see(
+    run: Any, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with platform.foreign_bucket() as keys:
+        theirs = {
+            "conn_type": "aws",
+            "login": keys["access_key_id"],
+            "password": keys["secret_access_key"],
+            "extra": {name: keys[name] for name in ("endpoint_url", "region_name")},
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_THEIR_STORAGE", json.dumps(theirs))
+        done = run("neuro_buckets_import", provider="minio", their_bucket=keys["bucket_name"], name="imported-test")
+    assert done.state == "success", done.said
+    assert done.results["import_bucket"]["name"] == "imported-test"
+    assert (done.results["list"], done.results["count"]["files"]) == ([], 0)
+    assert done.results["forget_bucket"] == {"deleted": True, "files": 0}
+    assert "imported-test" not in platform.buckets()
+    assert keys["secret_access_key"] not in done.said
+    with create_session() as session:
+        kept = [*session.scalars(select(RenderedTaskInstanceFields.rendered_fields))]
+        kept += session.scalars(select(SerializedDagModel._data)).all()
+    assert "their_bucket" in str(kept) or keys["bucket_name"] in str(kept)
+    assert keys["secret_access_key"] not in str(kept)
+
+
+def test_each_task_has_a_link_to_the_web_console_of_its_connection(
+    run: Any, platform: Platform, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = json.loads(platform.running.connection)
+    connection["extra"]["console_url"] = "https://console.example.org/{project_name}/{bucket}?at={key}"
+    monkeypatch.setenv("AIRFLOW_CONN_WITH_CONSOLE", json.dumps(connection))
+    (tmp_path / "file").write_bytes(b"1")
+    done = run("one_upload", conn="with_console", bucket=bucket, src=str(tmp_path))
+    assert done.links == {"upload": f"https://console.example.org/demo/{bucket}?at=up"}
+    failed = run("one_upload", conn="with_console", bucket="no-such-bucket", src=str(tmp_path))
+    assert failed.states == {"upload": "failed"}
+    assert failed.links == {"upload": "https://console.example.org/demo/no-such-bucket?at=up"}
+    without = run("one_upload", conn="neuro_buckets_default", bucket=bucket, src=str(tmp_path))
+    assert without.links == {"upload": ""}
+    assert "Failed to push an xcom" not in done.said + failed.said + without.said
 
 
 # Bad input
@@ -199,6 +335,22 @@ def test_other_tasks_say_the_same_of_a_bucket_that_does_not_exist(
 
 
 # Everything else that Airflow does with a task
+
+
+def test_a_retry_uploads_only_what_the_try_before_it_did_not_and_another_run_everything(
+    run: Any, platform: Platform, bucket: str, tmp_path: Path
+) -> None:
+    for name in ("1", "2", "3", "changing"):
+        (tmp_path / name).write_bytes(b"old")
+    (tmp_path / "leads out").symlink_to("/")
+    done = run("retried_upload", bucket=bucket, src=str(tmp_path))
+    assert (done.states, done.tries) == ({"upload": "success"}, {"upload": 2}), done.said
+    assert "What an earlier try has moved since" in done.said  # so Airflow has kept the mark
+    moved = {name: done.results["upload"][name] for name in ("files", "bytes", "kept", "unchanged")}
+    assert moved == {"files": 1, "bytes": len(b"new"), "kept": 3, "unchanged": 0}
+    assert platform.keys(bucket) == ["up/1", "up/2", "up/3", "up/changing"]
+    again = run("retried_upload", bucket=bucket, src=str(tmp_path))
+    assert (again.tries, again.results["upload"]["files"], again.results["upload"]["kept"]) == ({"upload": 1}, 4, 0)
 
 
 def test_a_task_that_airflow_terminates_stops_its_upload_and_leaves_no_part(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Never
 
 from airflow.sdk import DAG, Param, task
 
+from airflow_provider_neuro_buckets.buckets.errors import TransferError
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from airflow_provider_neuro_buckets.operators.buckets import BucketRmOperator
 from airflow_provider_neuro_buckets.operators.transfers import BucketUploadDirOperator
@@ -31,6 +33,22 @@ with DAG("one_upload", schedule=None, params=PARAMS):
         retries=1,
         retry_delay=0.0,
     )
+
+
+class MendedAfterItFailed(BucketUploadDirOperator):
+    """What cannot be uploaded is gone after the first try; and one of the other files has another content."""
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        try:
+            return super().execute(context)
+        except TransferError:
+            (Path(self.src) / "leads out").unlink()
+            (Path(self.src) / "changing").write_bytes(b"new")
+            raise
+
+
+with DAG("retried_upload", schedule=None, params=PARAMS):
+    MendedAfterItFailed(task_id="upload", src="{{ params.src }}", dst=f"blob:{BUCKET}/up", retries=1, retry_delay=0.0)
 
 with DAG("long_upload", schedule=None, params=PARAMS):
     BucketUploadDirOperator(task_id="upload", src="{{ params.src }}", dst=f"blob:{BUCKET}/")
