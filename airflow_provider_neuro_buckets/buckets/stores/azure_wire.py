@@ -12,9 +12,10 @@ from urllib.parse import quote, unquote
 
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
-from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml, text_ahead
+from airflow_provider_neuro_buckets.buckets.stores.markup import parse_levels, parse_xml, text_ahead
 
 _MD5_BYTES = 16
+_IN_ROOT, _IN_BLOBS, _IN_BLOB, _IN_PROPERTIES = 1, 2, 3, 4
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -80,7 +81,7 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
     :raises InvalidAnswer: not a listing, or one without what it needs; nothing is concluded from it.
     """
     reader = _ListingReader(where)
-    root = parse_xml(body, reader.text, reader.attributes)
+    root = parse_levels(body, reader.end, reader.attributes)
     if root != "EnumerationResults":
         raise InvalidAnswer(
             f"the listing of {where} is not a listing but <{root}>", remedy="Check the storage_endpoint of the bucket"
@@ -94,44 +95,48 @@ def next_marker(body: bytes) -> str | None:
 
 
 class _ListingReader:
-    """Collects what a listing holds, tag by tag."""
+    """Collects what a listing holds, tag by tag: ``Blobs/Blob/Name`` and ``Blobs/Blob/Properties/…`` in the root."""
 
     def __init__(self, where: str) -> None:
         self.blobs: list[BlobMeta] = []
         self.prefixes: list[str] = []
         self.marker = ""
         self._where = where
-        self._item: dict[str, str] = {}
+        self._name = ""
         self._is_encoded = False
+        self._inner: dict[str, str] = {}
+        self._properties: dict[str, str] = {}
 
-    def attributes(self, _path: Sequence[str], attributes: Mapping[str, str]) -> None:
+    def attributes(self, attributes: Mapping[str, str]) -> None:
         """Take note of a start tag: a name that XML cannot hold comes percent-encoded, and says so."""
         self._is_encoded = attributes.get("Encoded") == "true"
 
-    def text(self, path: Sequence[str], text: str) -> None:
+    def end(self, level: int, name: str, text: str) -> None:
         """Take note of an end tag and its text."""
-        match path:
-            case [_, _, "Blob", "Properties", name]:
-                self._item[name] = text
-            case [_, "Blobs", "Blob", "Name"]:
-                self._item["Name"] = self._decoded(text)
-            case [_, "Blobs", "Blob"]:
-                # The directories of an account with a hierarchical namespace are listed, but are no blobs.
-                if self._item.get("ResourceType") != "directory":
-                    self.blobs.append(_listed(self._item, self._where))
-                self._item.clear()
-            case [_, "Blobs", "BlobPrefix", "Name"]:
-                self.prefixes.append(self._decoded(text))
-            case [_, "NextMarker"]:
-                self.marker = text
+        if level == _IN_PROPERTIES:
+            self._inner[name] = text
+        elif level == _IN_BLOB:
+            if name == "Properties":
+                self._properties, self._inner = self._inner, {}
+            elif name == "Name":
+                self._name = unquote(text) if self._is_encoded else text
+                self._is_encoded = False
+            self._inner.clear()
+        elif level == _IN_BLOBS:
+            self._item(name)
+        elif level == _IN_ROOT and name == "NextMarker":
+            self.marker = text
 
-    def _decoded(self, text: str) -> str:
-        is_encoded, self._is_encoded = self._is_encoded, False
-        return unquote(text) if is_encoded else text
+    def _item(self, kind: str) -> None:
+        # The directories of an account with a hierarchical namespace are listed, but are no blobs.
+        if kind == "Blob" and self._properties.get("ResourceType") != "directory":
+            self.blobs.append(_listed(self._name, self._properties, self._where))
+        elif kind == "BlobPrefix":
+            self.prefixes.append(self._name)
+        self._name, self._properties = "", {}
 
 
-def _listed(item: Mapping[str, str], where: str) -> BlobMeta:
-    key = item.get("Name", "")
+def _listed(key: str, item: Mapping[str, str], where: str) -> BlobMeta:
     size = item.get("Content-Length", "")
     if not key or not size.isdecimal():
         raise InvalidAnswer(f"the listing of {where} has the key {key!r} with the size {size!r}")

@@ -60,6 +60,42 @@ def parse_records(
     return root
 
 
+def parse_levels(
+    body: bytes,
+    on_end: Callable[[int, str, str], object],
+    on_attributes: Callable[[Mapping[str, str]], object],
+) -> str:
+    """Read an XML document in one flat pass; returns the name of the root.
+
+    :param on_end: called at each end tag with the number of elements around it, its name, and the text since the tag
+        before it, which is all of its text where nothing lies in it.
+    :param on_attributes: called with the attributes at each start tag that has some.
+    :raises InvalidAnswer: as `parse_xml`.
+    """
+    text: list[str] = []
+    depth = 0
+    root = ""
+
+    def start(_name: str, attributes: Mapping[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEPTH:
+            raise _too_deep()
+        if attributes:
+            on_attributes(attributes)
+        text.clear()
+
+    def end(name: str) -> None:
+        nonlocal depth, root
+        depth -= 1
+        root = name = name.rpartition(":")[2] if ":" in name else name
+        on_end(depth, name, "".join(text))
+        text.clear()
+
+    _run(body, start, end, text.append)
+    return root
+
+
 def parse_xml(
     body: bytes,
     on_text: Callable[[Sequence[str], str], object],

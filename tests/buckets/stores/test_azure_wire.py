@@ -200,6 +200,22 @@ def test_names_that_xml_cannot_hold_are_decoded_and_others_left_as_they_are() ->
     assert page.prefixes == ["p\uffff/"]
 
 
+def test_metadata_tags_and_the_properties_of_a_prefix_are_not_taken_for_those_of_a_blob() -> None:
+    other = "<Name>other</Name><Content-Length>9</Content-Length><Etag>other</Etag>"
+    held = "<Properties><Etag>0x1C</Etag><Content-Length>5</Content-Length></Properties>"
+    inner = (
+        f"<Blobs>\n <BlobPrefix>\n  <Name>d/</Name>\n  <Properties>{other}</Properties>\n </BlobPrefix>\n"
+        f" <Blob>\n  <Metadata>{other}</Metadata>\n  <Name>a</Name>\n  {held}\n"
+        f"  <Tags><TagSet>{other}</TagSet></Tags>\n  <OrMetadata>{other}</OrMetadata>\n </Blob>\n</Blobs>"
+    )
+    page, marker = parse_listing(listing(inner), "blob:bkt/")
+    assert (page.prefixes, marker) == (["d/"], None)
+    assert [(meta.key, meta.size, meta.etag) for meta in page.blobs] == [("a", 5, "0x1C")]
+    nameless = "<Blobs><BlobPrefix><Name>d/</Name></BlobPrefix><Blob><Properties></Properties></Blob></Blobs>"
+    with pytest.raises(InvalidAnswer, match="has the key ''"):
+        parse_listing(listing(nameless), "blob:bkt/")
+
+
 def test_directories_of_a_hierarchical_account_are_no_blobs() -> None:
     directory = "<ResourceType>directory</ResourceType><Content-Length>0</Content-Length>"
     page, _ = parse_listing(listing(blob("<Name>d</Name>", directory) + blob("<Name>d/a</Name>")), "blob:bkt/")
