@@ -52,7 +52,10 @@ class BucketsOperator(BaseOperator):
         return NeuroBucketsHook(self.neuro_buckets_conn_id)
 
     def on_kill(self) -> None:
-        """Cancel the call that runs, or the first to come: its uploads are aborted and its temporary files removed."""
+        """Cancel the call that runs, or the first to come: its uploads are aborted and its temporary files removed.
+
+        A transfer of which another try may come leaves the large ones for it instead, as far as they came.
+        """
         self._killed = True
         if "hook" in self.__dict__:  # a signal handler makes no hook
             self.hook.cancel()
