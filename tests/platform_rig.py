@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -69,6 +69,28 @@ class Platform:
         finally:
             if name in self.buckets():
                 self.ask(lambda buckets: buckets.rm(name, force=True))
+
+    @contextmanager
+    def foreign_bucket(self) -> Iterator[Mapping[str, str]]:
+        """Make what a provider has before the platform hears of it: a bucket's real name and lasting keys.
+
+        It lies in the platform's own storage, where another bucket stands for it.
+        """
+
+        async def make(buckets: Buckets) -> tuple[str, str, Mapping[str, str]]:
+            bucket = await buckets.create()
+            made = await buckets.persistent_credentials_create([bucket.id])
+            return bucket.id, made.id, made.credentials[0].credentials
+
+        async def remove(buckets: Buckets) -> None:
+            await buckets.persistent_credentials_rm(credentials)
+            await buckets.rm(bucket, force=True)
+
+        bucket, credentials, keys = self.ask(make)
+        try:
+            yield keys
+        finally:
+            self.ask(remove)
 
 
 class WatchedPlatform(Platform):

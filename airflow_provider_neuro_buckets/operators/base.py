@@ -186,7 +186,7 @@ def whole_number(value: int | str, what: str) -> int:
         raise ConfigurationError(f"{what}={value!r} is not a whole number", remedy="Mend the task") from None
 
 
-def yes_or_no(value: bool | str, what: str) -> bool:  # noqa: FBT001 - it is what is read
+def yes_or_no(value: object, what: str) -> bool:
     """Read a choice, of which a template makes a text; to Python, the text ``"False"`` would be true.
 
     :raises ConfigurationError: it is none; says `what`.

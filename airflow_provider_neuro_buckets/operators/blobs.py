@@ -21,12 +21,13 @@ from airflow_provider_neuro_buckets.operators.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
 
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_neuro_buckets.buckets.client import Buckets
     from airflow_provider_neuro_buckets.buckets.models import BucketEntry
+    from airflow_provider_neuro_buckets.buckets.stream import Stream
     from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 
 MAX_KEYS = 1000
@@ -113,7 +114,7 @@ class _KeysOperator(BucketsOperator):
         self.max_keys = max_keys
         self.returns = returns
 
-    def _collect(self, found_by: Callable[[Buckets], AsyncGenerator[BucketEntry]], remedy: str) -> list[str]:
+    def _collect(self, found_by: Callable[[Buckets], Stream[BucketEntry]], remedy: str) -> list[str]:
         """Return what is found, up to `max_keys`.
 
         :param remedy: what else to do about too much, besides raising `max_keys`.

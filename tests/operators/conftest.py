@@ -38,23 +38,9 @@ def contents(platform: Platform) -> Contents:
 
 @pytest.fixture
 def foreign(platform: Platform) -> Iterator[Mapping[str, str]]:
-    """A bucket of a storage that the platform has not heard of: its real name and lasting keys, as a provider has them.
-
-    It lies in the platform's own storage, where another bucket stands for it.
-    """
-
-    async def make(buckets: Any) -> tuple[str, str, Mapping[str, str]]:
-        bucket = await buckets.create()
-        made = await buckets.persistent_credentials_create([bucket.id])
-        return bucket.id, made.id, made.credentials[0].credentials
-
-    async def remove(buckets: Any) -> None:
-        await buckets.persistent_credentials_rm(credentials)
-        await buckets.rm(bucket, force=True)
-
-    bucket, credentials, keys = platform.ask(make)
-    yield keys
-    platform.ask(remove)
+    """A bucket of a provider: its real name and lasting keys."""
+    with platform.foreign_bucket() as keys:
+        yield keys
 
 
 @pytest.fixture

@@ -248,7 +248,11 @@ def test_glob_returns_what_matches(keys: str) -> None:
 
 def test_addresses_lead_to_what_was_found_whatever_its_key(platform: Platform, keys: str) -> None:
     uris = BucketListBlobsOperator(task_id="t", uri=f"blob:{keys}", recursive=True, returns="uris").execute({})
-    assert [platform.ask(lambda buckets, uri=uri: buckets.stat_blob(uri)).key for uri in uris] == KEYS
+
+    async def keys_at(buckets: Any) -> list[str]:
+        return [(await buckets.stat_blob(uri)).key for uri in uris]
+
+    assert platform.ask(keys_at) == KEYS
     assert BucketGlobBlobsOperator(task_id="t", uri=f"blob:{keys}/**", returns="uris").execute({}) == uris
 
 

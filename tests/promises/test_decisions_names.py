@@ -118,8 +118,9 @@ async def test_decision_03_a_name_is_resolved_once_and_addressed_by_id_from_then
 @owner_era
 async def test_decision_03_an_older_server_that_ignores_a_selector_deletes_no_other_bucket(service: Service) -> None:
     mine = service.add("data", imported=True)
+    selectors: list[dict[str, Any]] = [{"project_name": "team"}, {"bucket_owner": "team"}, {"org_name": "other"}]
     async with alice(service, project_name=None) as buckets:
-        for selector in ({"project_name": "team"}, {"bucket_owner": "team"}, {"org_name": "other"}):
+        for selector in selectors:
             with pytest.raises(ResourceNotFound):
                 await buckets.rm("data", force=True, **selector)
     assert list(service.records) == [mine]
