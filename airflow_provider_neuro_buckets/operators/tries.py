@@ -31,6 +31,11 @@ class Transfer(Protocol):
     src: str
     dst: str
 
+    @property
+    def log(self) -> Any:
+        """The log of the task."""
+        ...
+
     def rehearses(self) -> bool:
         """Whether it moves nothing, and only tells what it would move."""
         ...
@@ -59,7 +64,8 @@ def tries_of(transfer: Transfer, context: Context) -> Iterator[Tries]:
     mark: Any = store.get(MARK) if task.try_number > 1 else None
     has_earlier = isinstance(mark, dict) and mark.get("what") == what
     if has_earlier:
-        log.info("What an earlier try has moved since %s is left alone, unless its source changed", mark["began"])
+        said = "What an earlier try has moved since %s is left alone, unless its source changed"
+        transfer.log.info(said, mark["began"])
     else:
         mark = {"what": what, "host": socket.gethostname(), "began": datetime.now(UTC).isoformat(), "uploads": {}}
         store.set(MARK, mark)
