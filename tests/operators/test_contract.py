@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from airflow.sdk.bases.operator import BaseOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_neuro_buckets import get_provider_info
-from airflow_provider_neuro_buckets.operators.base import BucketsOperator
+from airflow_provider_neuro_buckets.operators.base import BucketsOperator, ChangingOperator
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 def classes() -> Iterator[type[BucketsOperator]]:
@@ -96,6 +99,33 @@ def test_it_can_be_mapped(kind: type[BucketsOperator]) -> None:
             rest = {other: value for other, value in needs.items() if other != name}
             mapped = kind.partial(task_id=f"by_{name}", **rest).expand(**{name: ["a", "b"]})
             assert mapped.operator_class is kind
+
+
+@ALL
+def test_default_arguments_of_a_dag_reach_it(kind: type[BucketsOperator]) -> None:
+    """One of them makes a rehearsal of a whole DAG."""
+    with DAG("dag", schedule=None, default_args={"neuro_buckets_conn_id": "special", "dry_run": True}):
+        operator: Any = kind(task_id="task", **required(kind))
+        mapped = kind.partial(task_id="mapped", **required(kind)).expand(doc=["a", "b"])
+        one: Any = mapped.unmap({"doc": "a"})
+    for made in (operator, one):
+        assert made.neuro_buckets_conn_id == "special"
+        if issubclass(kind, ChangingOperator):
+            assert made.is_dry_run is True
+
+
+CHANGES = re.compile(r"Rm|Upload|Download|Copy|Put")
+
+
+@ALL
+def test_whatever_deletes_or_replaces_something_can_be_rehearsed(kind: type[BucketsOperator]) -> None:
+    assert issubclass(kind, ChangingOperator) == bool(CHANGES.search(kind.__name__))
+
+
+@ALL
+def test_the_readme_has_a_row_for_it(kind: type[BucketsOperator]) -> None:
+    room, module = kind.__module__.split(".")[-2:]
+    assert f"| `{room}.{module}.{kind.__name__}` |" in README.read_text()
 
 
 @ALL
