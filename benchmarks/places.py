@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,8 +42,8 @@ class Place(Protocol):
         """Return the blobs whose key begins with `prefix`, by the rest of the key."""
         ...
 
-    def md5(self, key: str) -> str:
-        """Read a blob and return the MD5 of its bytes."""
+    def md5s(self, keys: Collection[str]) -> dict[str, str]:
+        """Read blobs and return the MD5 of the bytes of each."""
         ...
 
 
@@ -68,10 +68,12 @@ class S3Place:
             for found in page.get("Contents", ())
         }
 
-    def md5(self, key: str) -> str:
-        """As :meth:`Place.md5`."""
+    def md5s(self, keys: Collection[str]) -> dict[str, str]:
+        """As :meth:`Place.md5s`."""
+        if not keys:
+            return {}
         client, name = self._client()
-        return _md5_of(client.get_object(Bucket=name, Key=key)["Body"].iter_chunks(MIB))
+        return {key: _md5_of(client.get_object(Bucket=name, Key=key)["Body"].iter_chunks(MIB)) for key in keys}
 
     def _client(self) -> tuple[Any, str]:
         import botocore.session  # noqa: PLC0415 - the process that measures stays small as long as it can
@@ -108,10 +110,10 @@ class AzurePlace:
                 for found in container.list_blobs(prefix)
             }
 
-    def md5(self, key: str) -> str:
-        """As :meth:`Place.md5`."""
+    def md5s(self, keys: Collection[str]) -> dict[str, str]:
+        """As :meth:`Place.md5s`."""
         with self._container() as container:
-            return _md5_of(container.download_blob(key).chunks())
+            return {key: _md5_of(container.download_blob(key).chunks()) for key in keys}
 
     @contextmanager
     def _container(self) -> Iterator[ContainerClient]:

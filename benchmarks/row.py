@@ -127,14 +127,14 @@ class Row:
             return digests_of(job.local)
         place = job.place
         if job.verb is Verb.UPLOAD_FILE:
-            there = place.blobs(job.prefix).get("")  # the blob of exactly this key
-            return {job.local.name: Digest(there.digest.size, place.md5(job.prefix))} if there else {}
+            blob = place.blobs(job.prefix).get("")  # the blob of exactly this key
+            read = place.md5s([job.prefix] if blob else [])
+            return {job.local.name: Digest(blob.digest.size, read[job.prefix])} if blob else {}
         folder = job.prefix + "/"
-        return {
-            name: blob.digest if blob.digest.md5 else Digest(blob.digest.size, place.md5(folder + name))
-            for name, blob in place.blobs(folder).items()
-            if name and not name.endswith("/")  # a marker is no file
-        }
+        there = place.blobs(folder)
+        blobs = {name: there[name].digest for name in there if name and not name.endswith("/")}  # a marker is no file
+        read = place.md5s([folder + name for name, digest in blobs.items() if not digest.md5])
+        return {name: Digest(digest.size, read.get(folder + name, digest.md5)) for name, digest in blobs.items()}
 
     def _compare(self, found: Mapping[str, Digest]) -> None:
         wanted = self.data.files
