@@ -36,7 +36,8 @@ def get_fs(conn_id: str | None, storage_options: Mapping[str, Any] | None = None
 
     :param conn_id: `None` means the default connection.
     """
-    return BlobFileSystem(conn_id=conn_id, **(storage_options or {}))
+    named = {} if conn_id is None else {"conn_id": conn_id}
+    return BlobFileSystem(**named, **(storage_options or {}))
 
 
 @blocking_twins
@@ -277,6 +278,6 @@ class BlobFileSystem(CopyingBase):
         url = await self.ask(lambda buckets: buckets.make_signed_url(place.uri, expires_in_seconds=expiration))
         return str(url)
 
-    def sign(self, path: str, expiration: int = 100, **_: Any) -> str:
+    def sign(self, path: str, expiration: int = 100) -> str:
         """Return a URL with which anybody can GET the blob for so many seconds."""
         return run(self.loop, self._sign, path, expiration)

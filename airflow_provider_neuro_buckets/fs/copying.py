@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
@@ -28,8 +27,12 @@ class CopyingBase(ListingBase):
     async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
         """Copy a blob; the storage does it by itself where it can."""
         source, target = self.blob(path1), self.blob(path2)
-        with suppress(IsADirectory):  # a folder among others needs no copy: it is there once something is in it
+        try:
             await self.ask(lambda buckets: buckets.copy_blob(source.uri, target.uri))
+        except IsADirectory:
+            if await self._isfile(path1):
+                raise  # the target is one
+            # A folder among others needs no copy: it is there once something is in it.
 
     async def _copy(
         self,
@@ -51,11 +54,11 @@ class CopyingBase(ListingBase):
             return
         self.place(path2)
         target = target_of(_as_given(path1), _as_given(path2), is_dir=await self._isdir(path2))
+        if is_blob:
+            await self._cp_file(path1, target)
         if is_folder:
             source, below = self.place(path1), self.place(target)
             await self.ask(lambda buckets: buckets.copy_dir(source.folder, below.folder))
-        if is_blob:
-            await self._cp_file(path1, target)
 
     async def _is_one(self, source: Any, target: Any, maxdepth: int | None) -> bool:
         """Whether one blob or folder is meant, by its name, and not what a pattern or a list finds."""

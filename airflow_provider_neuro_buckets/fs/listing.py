@@ -256,8 +256,19 @@ class ListingBase(BlobBase):
         return sorted(found)
 
     async def is_literal(self, path: str) -> bool:
-        """Whether a path has no operator of a pattern, or is a name that there is."""
-        return not set(path) & set("*?[") or await self._exists(path)
+        """Whether a path has no operator of a pattern, or is the name of something."""
+        if not set(path) & set("*?["):
+            return True
+        return await self.is_folder(path) or await self._is_listed(self.place(path))
+
+    async def _is_listed(self, place: Place) -> bool:
+        """Whether there is a blob; asked of the listing: not every storage answers when a pattern is looked up."""
+
+        async def first(buckets: Buckets) -> bool:
+            async with buckets.list_blobs(place.uri, recursive=True, limit=1) as entries:
+                return any([entry.key == place.key async for entry in entries])
+
+        return bool(place.key) and await self.ask(first)
 
 
 def blob_info(place: Place, entry: BucketEntry) -> Info:

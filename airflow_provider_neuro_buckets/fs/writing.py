@@ -9,16 +9,13 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from fsspec.spec import AbstractBufferedFile
 
 from airflow_provider_neuro_buckets.fs.paths import Place
 from airflow_provider_neuro_buckets.fs.reading import BLOCK
 from airflow_provider_neuro_buckets.fs.running import run
-
-if TYPE_CHECKING:
-    from airflow_provider_neuro_buckets.fs.blob import BlobFileSystem
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +59,18 @@ class Upload:
             self._sending.exception()  # somebody was told of it before, or nobody wants to know
 
 
+class Publisher(Protocol):
+    """What a writer needs of its filesystem."""
+
+    async def begin_upload(self, place: Place, mode: str) -> Upload:
+        """Begin an upload that is fed from outside."""
+        ...
+
+    async def end_upload(self, upload: Upload, place: Place, mode: str) -> None:
+        """Publish it."""
+        ...
+
+
 class BlobWriter(AbstractBufferedFile):
     """Sends a blob in parts while it is written, in bounded memory, and publishes it when it is closed.
 
@@ -73,7 +82,7 @@ class BlobWriter(AbstractBufferedFile):
 
     DEFAULT_BLOCK_SIZE = BLOCK
 
-    def __init__(self, fs: BlobFileSystem, place: Place, mode: str, **options: Any) -> None:
+    def __init__(self, fs: Publisher, place: Place, mode: str, **options: Any) -> None:
         self.place = place
         self.upload: Upload | None = None
         self._pid = os.getpid()

@@ -25,7 +25,8 @@ def fs(platform: Platform) -> Iterator[BlobFileSystem]:  # noqa: ARG001 - it is 
 @contextmanager
 def opened(conn_id: str | None = None) -> Iterator[BlobFileSystem]:
     """Open a filesystem that no other test has used; close it afterwards."""
-    fs = BlobFileSystem(conn_id, skip_instance_cache=True)
+    named = {} if conn_id is None else {"conn_id": conn_id}
+    fs = BlobFileSystem(**named, skip_instance_cache=True)
     try:
         yield fs
     finally:
@@ -50,6 +51,23 @@ def connection_to(servers: Servers, provider: str) -> tuple[str, str]:
     secret = secret_of(bucket, **keys.credentials)
     extra = {"persistent_credentials_secret": secret}
     return json.dumps({"conn_type": "neuro_buckets", "extra": extra}), str(bucket.name)
+
+
+@pytest.fixture(scope="session")
+def moto(servers: Servers) -> tuple[str, str]:
+    """A connection to a storage that takes every key, and its bucket."""
+    return connection_to(servers, "aws")
+
+
+@pytest.fixture
+def exact(moto: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[BlobFileSystem]:
+    """A filesystem on moto, whose bucket `models` is emptied at the end."""
+    connection, bucket = moto
+    monkeypatch.setenv("AIRFLOW_CONN_EXACT", connection)
+    with opened("exact") as fs:
+        yield fs
+        for name in fs.find(bucket):
+            fs.rm_file(name)
 
 
 @pytest.fixture

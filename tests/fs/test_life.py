@@ -1,0 +1,258 @@
+"""What a filesystem holds while it lives: nothing before its first use, no secret in a pickle, a fresh token."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import FrameType
+
+import fsspec
+import pytest
+from airflow.sdk.io import get_fs as airflow_fs
+from fsspec.asyn import get_loop
+
+from airflow_provider_neuro_buckets import get_provider_info
+from airflow_provider_neuro_buckets.buckets.errors import AuthenticationError, ConfigurationError
+from airflow_provider_neuro_buckets.fs import running
+from airflow_provider_neuro_buckets.fs.blob import BlobFileSystem, get_fs, schemes
+from airflow_provider_neuro_buckets.local.child import RunningPlatform
+from fs.conftest import opened
+from platform_rig import Platform, WatchedPlatform
+
+MIB = 1024 * 1024
+
+
+def in_fresh_process(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def test_airflow_asks_for_it_by_its_scheme_and_gets_one_for_each_connection() -> None:
+    assert schemes == ["blob"]
+    assert get_fs("lake").conn_id == "lake"
+    assert get_fs(None).conn_id is None
+    assert get_fs("lake", {}) is get_fs("lake") is fsspec.filesystem("blob", conn_id="lake")
+    assert get_fs("lake") is not get_fs("sea")
+    assert get_fs("lake").fsid != get_fs("sea").fsid
+
+
+def test_airflow_finds_it_in_the_provider_info_and_fsspec_in_the_distribution() -> None:
+    module = "airflow_provider_neuro_buckets.fs.blob"
+    assert module in get_provider_info()["filesystems"]
+    assert airflow_fs("blob", "lake") is get_fs("lake")
+    assert fsspec.get_filesystem_class("blob") is BlobFileSystem
+
+
+def test_making_one_looks_up_no_connection_and_starts_no_thread() -> None:
+    script = """
+import sys, threading
+from airflow_provider_neuro_buckets.fs.blob import get_fs
+get_fs("no_such_connection")
+heavy = {"aiohttp", "aiobotocore", "botocore", "azure", "google", "yarl", "airflow"} & set(sys.modules)
+assert not heavy, heavy
+assert threading.enumerate() == [threading.main_thread()]
+"""
+    done = in_fresh_process(script)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_connection_that_is_not_there_is_told_at_the_first_use() -> None:
+    with pytest.raises(ConfigurationError, match="there is no Airflow connection 'no_such_connection'"):
+        get_fs("no_such_connection").ls("bucket")
+
+
+def test_a_pickle_holds_the_conn_id_and_nothing_of_the_connection(
+    fs: BlobFileSystem, bucket: str, neuro_buckets_local: RunningPlatform
+) -> None:
+    fs.pipe(f"{bucket}/blob", b"content")
+    pickled = pickle.dumps(fs)
+    assert neuro_buckets_local.token.encode() not in pickled
+    assert neuro_buckets_local.token not in fs.to_json() + repr(fs)
+    assert pickle.loads(pickled).cat(f"{bucket}/blob") == b"content"
+    with fs.open(f"{bucket}/blob") as file:
+        file.read(3)
+        assert pickle.loads(pickle.dumps(file)).read() == b"tent"
+    with fs.open(f"{bucket}/blob", "wb") as file, pytest.raises(RuntimeError):
+        pickle.dumps(file)
+
+
+def test_many_threads_share_one(fs: BlobFileSystem, bucket: str) -> None:
+    paths = [f"{bucket}/{number}" for number in range(32)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda path: fs.pipe(path, path.encode()), paths))
+        assert list(pool.map(fs.cat, paths)) == [path.encode() for path in paths]
+
+
+def test_coroutines_use_it_on_their_own_loop(platform: Platform, bucket: str) -> None:
+    assert platform
+
+    async def use() -> bytes:
+        fs = BlobFileSystem(asynchronous=True, skip_instance_cache=True)
+        try:
+            await fs._pipe_file(f"{bucket}/blob", b"content")
+            with pytest.raises(RuntimeError, match="await the _method instead"):
+                fs.cat(f"{bucket}/blob")
+            return await fs._cat_file(f"{bucket}/blob")
+        finally:
+            await fs.aclose()
+
+    assert asyncio.run(use()) == asyncio.run(use()) == b"content"
+
+
+def test_a_blocking_call_works_in_a_thread_whose_own_loop_is_running(fs: BlobFileSystem, bucket: str) -> None:
+    async def use() -> list[str]:
+        fs.pipe(f"{bucket}/blob", b"content")
+        found: list[str] = fs.ls(bucket, detail=False)
+        return found
+
+    assert asyncio.run(use()) == [f"{bucket}/blob"]
+
+
+def test_a_blocking_call_on_the_very_loop_that_has_to_answer_is_refused_and_does_not_hang(fs: BlobFileSystem) -> None:
+    async def call() -> None:
+        fs.ls("bucket")
+
+    with pytest.raises(RuntimeError, match="await the _method instead"):
+        asyncio.run_coroutine_threadsafe(call(), get_loop()).result()
+
+
+# Forks
+
+
+def _in_child(fs: BlobFileSystem, path: str, file: object, answers: multiprocessing.connection.Connection) -> None:
+    try:
+        fs.pipe(f"{path}-of-child", b"child")
+        answers.send(fs.cat(path))
+        del file
+    except BaseException as error:  # noqa: BLE001 - told to the parent
+        answers.send(repr(error))
+
+
+def test_a_forked_process_and_its_parent_both_go_on(fs: BlobFileSystem, bucket: str) -> None:
+    """Airflow keeps filesystems for the life of a process, and forks."""
+    path = f"{bucket}/blob"
+    fs.pipe(path, b"content")
+    with fs.open(f"{bucket}/open", "wb") as file:
+        file.write(b"x" * 12 * MIB)
+        mine, its = multiprocessing.Pipe()
+        child = multiprocessing.get_context("fork").Process(target=_in_child, args=(fs, path, file, its))
+        child.start()
+        assert mine.recv() == b"content"
+        child.join()
+        assert fs.cat(f"{path}-of-child") == b"child"
+    assert fs.size(f"{bucket}/open") == 12 * MIB
+
+
+# Ends
+
+
+def test_a_process_that_ends_leaves_nothing_unclosed(platform: Platform, bucket: str) -> None:
+    script = """
+import sys
+from airflow_provider_neuro_buckets.fs.blob import get_fs
+fs = get_fs(None)
+path = sys.argv[1] + "/blob"
+with fs.open(path, "wb") as file:
+    file.write(b"content")
+print(fs.cat(path).decode())
+"""
+    connection = {"AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT": platform.running.connection, "PYTHONWARNINGS": "default"}
+    done = in_fresh_process(script, bucket, **connection)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "content"), done.stderr
+    assert "nclosed" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class TimeIsUpError(BaseException):
+    """What a task's time-out raises: nobody catches it by accident."""
+
+
+@contextmanager
+def interrupted_at(moment: threading.Event) -> Iterator[None]:
+    """Raise in the main thread when the moment comes, as a time-out does."""
+
+    def raise_it(number: int, frame: FrameType | None) -> None:
+        raise TimeIsUpError(number, frame)
+
+    def wait() -> None:
+        moment.wait(60)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, raise_it)
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        moment.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_upload_that_is_interrupted_is_aborted_before_the_call_returns(watched: WatchedPlatform) -> None:
+    with watched.fresh_bucket() as bucket, opened() as fs:
+        moment = threading.Event()
+
+        def write() -> None:
+            with fs.open(f"{bucket}/blob", "wb") as file:
+                for number in range(4096):
+                    file.write(b"x" * MIB)
+                    if number == 40:
+                        assert watched.unfinished(bucket) == ["blob"]
+                        moment.set()
+
+        with pytest.raises(TimeIsUpError), interrupted_at(moment):
+            write()
+        assert watched.unfinished(bucket) == []
+        assert fs.ls(bucket) == []
+
+
+def test_a_call_that_is_interrupted_is_cancelled_and_has_cleaned_up_when_it_returns() -> None:
+    diary: list[str] = []
+    hangs = threading.Event()
+
+    async def hang() -> None:
+        hangs.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            diary.append("cleaned up")
+
+    with pytest.raises(TimeIsUpError), interrupted_at(hangs):
+        running.run(get_loop(), hang)
+    assert diary == ["cleaned up"]
+
+
+# Tokens
+
+
+def test_a_token_that_was_replaced_in_the_connection_is_taken_up_without_a_new_filesystem(
+    neuro_buckets_local: RunningPlatform, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = json.loads(neuro_buckets_local.connection)
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(good | {"password": "expired-token"}))
+    with platform.fresh_bucket() as bucket, opened("lake") as fs:
+        for _ in range(2):
+            with pytest.raises(AuthenticationError):
+                fs.ls(bucket)
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(good))
+        assert fs.ls(bucket) == []
+        fs.pipe(f"{bucket}/blob", b"content")
+        assert fs.cat(f"{bucket}/blob") == b"content"
