@@ -19,8 +19,10 @@ from airflow_provider_neuro_buckets.buckets.models import BucketEntry
 from airflow_provider_neuro_buckets.buckets.progress import AbstractDeleteProgress, StorageProgressDelete
 from airflow_provider_neuro_buckets.buckets.uri import blob_uri
 
-BATCH = 1000
-BATCHES_IN_FLIGHT = 4
+BATCH = 250
+BATCHES_IN_FLIGHT = 16
+"""As many keys at once as in 4 batches of 1,000, which is the most that S3 takes: a service goes through a batch one
+after another, and through batches side by side."""
 
 
 class NoDeleteProgress(AbstractDeleteProgress):

@@ -58,7 +58,7 @@ class Download:
             await self._attempt(item)
             folders.done(_folder_of(item))
 
-        await work_off(self._items(listing, folders), work, workers=self.fetcher.window.max_concurrency)
+        await work_off(self._items(listing, folders), work, workers=self.fetcher.window.most_files)
 
     # What to fetch
 

@@ -198,14 +198,15 @@ class Fetcher:
 
     async def _small(self, wanted: Wanted) -> Proof:
         meta = wanted.meta
-        async with self.window.slot(meta.size):
-            content = await read_range(
-                self.store,
-                meta,
-                0,
-                meta.size,
-                received=lambda at: self.reporter.step(wanted.relative, at, meta.size),
-            )
+        async with self.window.room(meta.size):
+            async with self.window.request():
+                content = await read_range(
+                    self.store,
+                    meta,
+                    0,
+                    meta.size,
+                    received=lambda at: self.reporter.step(wanted.relative, at, meta.size),
+                )
 
             def read(start: int, stop: int) -> memoryview:
                 return memoryview(content)[start:stop]

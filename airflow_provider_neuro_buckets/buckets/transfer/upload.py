@@ -83,7 +83,7 @@ class Upload:
             await self._attempt(step)
             folders.done(parent_of(step.relative) if isinstance(step, LocalFile) else step.relative)
 
-        await work_off(self._steps(walk, folders), work, workers=self.window.max_concurrency)
+        await work_off(self._steps(walk, folders), work, workers=self.window.most_files)
 
     async def _list(self, listing: Listing) -> None:
         """One listing of the destination instead of a look-up for each file."""
@@ -184,11 +184,12 @@ class Upload:
 
     async def _small(self, path: Path, key: str, file: LocalFile) -> Stored | None:
         """Upload a file in one request; `None` if it has grown beyond what there is room for."""
-        async with self.window.slot(file.size):
+        async with self.window.room(file.size):
             content = await self.hands.do(lambda: read_whole(path, at_most=file.size))
             if content is None:
                 return None
-            stored = await self.store.write(key, content)
+            async with self.window.request():
+                stored = await self.store.write(key, content)
         self.reporter.step(file.relative, len(content), len(content))
         return stored
 

@@ -8,26 +8,77 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
+class Meter:
+    """So much of something, lent out. First come, first served; what was lent always comes back."""
+
+    def __init__(self, whole: int) -> None:
+        self.whole = whole
+        self.free = whole
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, amount: int) -> None:
+        """Wait until so much is free, and take it."""
+        if not self._waiting and self.free >= amount:
+            self.free -= amount
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((amount, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give_back(amount)
+            else:
+                self._admit()  # those behind may fit where this one did not
+            raise
+
+    def give_back(self, amount: int) -> None:
+        """Let others have it."""
+        self.free += amount
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting:
+            amount, turn = self._waiting[0]
+            if not turn.done():
+                if self.free < amount:
+                    return
+                self.free -= amount
+                turn.set_result(None)
+            self._waiting.popleft()
+
+
 class Window:
-    """Bounds the requests and the bytes of blobs in memory. First come, first served; slots always come back.
+    """Bounds the requests and the bytes of blobs in memory.
+
+    Bytes are taken before the request that fills or sends them, by everybody, so nobody waits for ever.
 
     :param max_concurrency: requests at once.
     :param max_buffer_bytes: bytes at once; something larger passes alone.
+    :ivar most_files: small files at once: while some wait for the disk, others have all the requests.
     """
 
     def __init__(self, *, max_concurrency: int, max_buffer_bytes: int) -> None:
         self.max_concurrency = max_concurrency
-        self._all_bytes = max_buffer_bytes
-        self._free_requests = max_concurrency
-        self._free_bytes = max_buffer_bytes
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self.most_files = max_concurrency + max_concurrency // 2
+        self._requests = Meter(max_concurrency)
+        self._bytes = Meter(max_buffer_bytes)
         self._spare: list[bytearray] = []
 
     @asynccontextmanager
-    async def slot(self, size: int) -> AsyncIterator[None]:
-        """Hold one request and `size` bytes."""
-        size = min(size, self._all_bytes)
-        await self._take(size)
+    async def request(self) -> AsyncIterator[None]:
+        """Hold one request."""
+        await self._requests.take(1)
+        try:
+            yield
+        finally:
+            self._requests.give_back(1)
+
+    @asynccontextmanager
+    async def room(self, size: int) -> AsyncIterator[None]:
+        """Hold `size` bytes: also while what was received is written, and the next request is on its way."""
+        size = min(size, self._bytes.whole)
+        await self._bytes.take(size)
         try:
             self._drop_spare()
             yield
@@ -35,19 +86,26 @@ class Window:
             self._give_back(size)
 
     @asynccontextmanager
+    async def slot(self, size: int) -> AsyncIterator[None]:
+        """Hold one request and `size` bytes."""
+        async with self.room(size), self.request():
+            yield
+
+    @asynccontextmanager
     async def buffer(self, size: int) -> AsyncIterator[bytearray]:
         """Hold one request and a buffer of `size` bytes, which holds anything: it goes from one holder to the next.
 
         What a failed request was sent from is not used again: a connection that is being closed may still send it.
         """
-        held = min(size, self._all_bytes)
-        await self._take(held)
+        held = min(size, self._bytes.whole)
+        await self._bytes.take(held)
         try:
             buffer = self._spare_of(size)
             if buffer is None:
                 self._drop_spare()
                 buffer = bytearray(size)
-            yield buffer
+            async with self.request():
+                yield buffer
             self._spare.append(buffer)
         finally:
             self._give_back(held)
@@ -58,44 +116,10 @@ class Window:
 
     def _drop_spare(self) -> None:
         """See to it that buffers without a holder take no more memory than is free."""
-        while self._spare and sum(map(len, self._spare)) > self._free_bytes:
+        while self._spare and sum(map(len, self._spare)) > self._bytes.free:
             self._spare.pop()
 
-    async def _take(self, size: int) -> None:
-        if not self._waiting and self._fits(size):
-            self._grant(size)
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._give_back(size)
-            else:
-                self._admit()  # those behind may fit where this one did not
-            raise
-
-    def _fits(self, size: int) -> bool:
-        return self._free_requests > 0 and self._free_bytes >= size
-
-    def _grant(self, size: int) -> None:
-        self._free_requests -= 1
-        self._free_bytes -= size
-
     def _give_back(self, size: int) -> None:
-        self._free_requests += 1
-        self._free_bytes += size
-        if self._free_requests == self.max_concurrency:
+        self._bytes.give_back(size)
+        if self._bytes.free == self._bytes.whole:
             self._spare.clear()  # a client that does nothing holds nothing
-        self._admit()
-
-    def _admit(self) -> None:
-        while self._waiting:
-            size, turn = self._waiting[0]
-            if not turn.done():
-                if not self._fits(size):
-                    return
-                self._grant(size)
-                turn.set_result(None)
-            self._waiting.popleft()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import IntegrityError, SourceChanged, TransferError
-from airflow_provider_neuro_buckets.buckets.transfer.plan import PART, SINGLE_READ
+from airflow_provider_neuro_buckets.buckets.transfer.plan import SINGLE_READ
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 from buckets.transfer.asking import upload, upload_one
 from buckets.transfer.trees import plant
@@ -109,5 +109,5 @@ async def test_a_small_file_that_became_large_before_its_turn_is_sent_as_it_is_n
             plant(tmp_path, {"z": LARGE})
 
     there, _ = remote(aws, "x", meddle)
-    await upload(tmp_path, there, through=Window(max_concurrency=1, max_buffer_bytes=PART))
+    await upload(tmp_path, there, through=Window(max_concurrency=1, max_buffer_bytes=1))  # one is read at a time
     assert await aws.get("x/z") == LARGE

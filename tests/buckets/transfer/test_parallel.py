@@ -80,8 +80,8 @@ class CountingWindow(Window):
         self.bytes = self.most_bytes = self.passed = 0
 
     @asynccontextmanager
-    async def slot(self, size: int) -> AsyncIterator[None]:
-        async with super().slot(size):
+    async def room(self, size: int) -> AsyncIterator[None]:
+        async with super().room(size):
             with self._counting(size):
                 yield
 

@@ -189,3 +189,12 @@ async def test_a_buffer_larger_than_the_window_passes_alone() -> None:
         await let_all_run()
         assert not waiting.done()
     await waiting
+
+
+async def test_what_only_holds_bytes_leaves_the_requests_to_others() -> None:
+    window = Window(max_concurrency=1, max_buffer_bytes=10)
+    async with window.room(10), asyncio.timeout(5), window.slot(0):
+        waiting = asyncio.create_task(Watch(window).hold(1, rounds=0))
+        await let_all_run()
+        assert not waiting.done()
+    await waiting
