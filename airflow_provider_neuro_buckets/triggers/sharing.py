@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Question = Callable[["Buckets"], Awaitable[Any]]
 
+AT_ONCE = 32
+"""Questions on their way for one connection: a thousand that begin in one turn of the loop would hold it up."""
+
 
 @asynccontextmanager
 async def lease(neuro_buckets_conn_id: str) -> AsyncIterator[Lease]:
@@ -97,6 +100,7 @@ class _Shared:
         self.opened: asyncio.Future[Buckets] = loop.create_future()
         self._loop = loop
         self._asked: dict[Hashable, _Asked] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self._left = asyncio.Event()
         self._keeper = loop.create_task(self._keep(), name=f"neuro-buckets client of {conn_id}")
 
@@ -128,9 +132,13 @@ class _Shared:
         return Answer(value, self._loop.time() - asked.begun)
 
     def _begin(self, question: Question, buckets: Buckets) -> _Asked:
-        task = self._loop.create_task(_await(question, buckets))
+        task = self._loop.create_task(self._answer(question, buckets))
         task.add_done_callback(_look_at)
         return _Asked(task, self._loop.time())
+
+    async def _answer(self, question: Question, buckets: Buckets) -> Any:
+        async with self._slots:
+            return await question(buckets)
 
     def _forget(self, within: float) -> None:
         """Drop answers that nobody will want again, as soon as they are many."""
@@ -168,10 +176,6 @@ def _join(conn_id: str) -> _Shared:
         clients[conn_id] = _Shared(conn_id, loop)
     clients[conn_id].users += 1
     return clients[conn_id]
-
-
-async def _await(question: Question, buckets: Buckets) -> Any:
-    return await question(buckets)
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The trigger of asset watchers: tells of every new blob under a prefix or of a pattern, once."""
+"""How a watcher sees what is new: listings without end, and what in them it has not told of."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseEventTrigger, TriggerEvent
-
-from airflow_provider_neuro_buckets.buckets.errors import AuthenticationError, BucketsError, ConfigurationError
+from airflow_provider_neuro_buckets.buckets.errors import (
+    AuthenticationError,
+    BucketsError,
+    ConfigurationError,
+    ResourceNotFound,
+)
 from airflow_provider_neuro_buckets.buckets.glob import Glob, match_components, parse_glob
 from airflow_provider_neuro_buckets.buckets.models import BlobObject
 from airflow_provider_neuro_buckets.triggers.base import pause
@@ -51,119 +54,61 @@ class Page:
     is_last: bool
 
 
-class NewBlobsTrigger(BaseEventTrigger):
-    """Emits one event for each blob that is new, or was written again, under a prefix or of a pattern.
+async def listings(neuro_buckets_conn_id: str, uri: str, *, poke_interval: float) -> AsyncGenerator[Page]:
+    """List for ever, once an interval, page by page. Whatever fails is logged and waited out."""
+    faults = 0
+    while True:
+        try:
+            async with lease(neuro_buckets_conn_id) as held:
+                while True:
+                    async with aclosing(_listing(held, uri)) as pages:
+                        async for page in pages:
+                            yield page
+                    faults = 0
+                    await asyncio.sleep(poke_interval)
+        except BucketsError as error:
+            log.warning("Cannot list %s: %s", uri, error)
+        except Exception:
+            # Airflow would start the watcher again at once, and again: it waits here instead.
+            log.exception("Cannot list %s", uri)
+        faults += 1
+        await asyncio.sleep(pause(poke_interval, faults))
 
-    For an `AssetWatcher`. The payload is ``{"uri", "key", "size", "etag", "modified_at"}``. Faults of any kind are
-    logged and waited out, for up to five minutes at a time; they never end the watcher.
 
-    Every version of a blob is told at least once, and a second time only if the triggerer ends within seconds of it.
-    Where it stopped is kept in Airflow's asset state store: of the last 4,000 blobs each one, so that after a restart
-    only a blob is missed that turned up meanwhile with a time before all of these. At its very first start, and at
-    every start on Airflow before 3.3, it begins with what is new from then on.
+async def news(
+    pages: AsyncIterator[Page], *, uri: str, conditions: Conditions, most: int, store: Any
+) -> AsyncGenerator[dict[str, Any]]:
+    """Yield a description of each blob that is new to this watcher, the oldest of a listing first.
 
-    Watchers of one prefix and interval share one listing (Airflow 3.3). While it runs, a watcher needs about 80 bytes
-    of memory for each blob under the prefix.
-
-    :param uri: the address of a prefix, such as ``blob:bucket/incoming/``; or, if it has one of the characters
-        ``*?[``, a pattern, which is taken raw.
-    :param poke_interval: seconds between two listings.
-    :param max_events_per_poll: of more new blobs in one listing, the oldest come first, and the others with the next.
-    :param min_size: only blobs of so many bytes.
-    :param newer_than: only blobs written after this moment: a `datetime` or an ISO text.
-    :param stable_for: only once a blob has not been written for so many seconds.
+    :param most: of one listing.
+    :param store: Airflow's asset state store, or `None`.
     """
+    memory = Memory(store, key=memory_key(uri), watched=uri)
+    watch = Watch(await memory.load(), most=most)
+    async for page in pages:
+        _look(watch, page, uri=uri, conditions=conditions)
+        if not page.is_last:
+            continue
+        is_told = False
+        for sighting in watch.end():
+            yield describe(sighting.entry)
+            is_told = True
+        if watch.waiting:
+            log.info("%d new blobs of %s have to wait for the next listing", watch.waiting, uri)
+        if is_told:
+            await asyncio.sleep(SECONDS_UNTIL_SENT)
+        await memory.save(watch.cursor())
 
-    def __init__(
-        self,
-        *,
-        uri: str,
-        neuro_buckets_conn_id: str = "neuro_buckets_default",
-        poke_interval: float = 60.0,
-        max_events_per_poll: int = 100,
-        min_size: int = 0,
-        newer_than: datetime | str | None = None,
-        stable_for: float = 0.0,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's class is not typed
-        _check(uri, poke_interval, max_events_per_poll)
-        self.uri = uri
-        self.neuro_buckets_conn_id = neuro_buckets_conn_id
-        self.poke_interval = float(poke_interval)
-        self.max_events_per_poll = max_events_per_poll
-        self.conditions = Conditions.read(min_size=min_size, newer_than=newer_than, stable_for=stable_for)
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what makes the same trigger again. Airflow tells watchers apart by it: it stays as it is for ever."""
-        # The door to it, not the module that it happens to be in.
-        return "airflow_provider_neuro_buckets.triggers.blobs.NewBlobsTrigger", {
-            "uri": self.uri,
-            "neuro_buckets_conn_id": self.neuro_buckets_conn_id,
-            "poke_interval": self.poke_interval,
-            "max_events_per_poll": self.max_events_per_poll,
-            **self.conditions.stored(),
-        }
-
-    def shared_stream_key(self) -> Hashable | None:
-        """Return what watchers have in common that can share one listing."""
-        return ("neuro_buckets", self.neuro_buckets_conn_id, self.poke_interval, *listed(self.uri))
-
-    @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Page]:
-        """List the prefix for ever, once an interval, and yield it page by page."""
-        faults = 0
-        while True:
-            try:
-                async with lease(kwargs["neuro_buckets_conn_id"]) as held:
-                    while True:
-                        async with aclosing(_listing(held, kwargs["uri"])) as pages:
-                            async for page in pages:
-                                yield page
-                        faults = 0
-                        await asyncio.sleep(kwargs["poke_interval"])
-            except BucketsError as error:
-                log.warning("Cannot list %s: %s", kwargs["uri"], error)
-            except Exception:
-                # Airflow would start the watcher again at once, and again: it waits here instead.
-                log.exception("Cannot list %s", kwargs["uri"])
-            faults += 1
-            await asyncio.sleep(pause(kwargs["poke_interval"], faults))
-
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Page]) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each blob that is new to this watcher."""
-        memory = Memory(getattr(self, "asset_state_store", None), key=_memory_key(self.uri), watched=self.uri)
-        watch = Watch(await memory.load(), most=self.max_events_per_poll)
-        async for page in shared_stream:
-            self._look(watch, page)
-            if not page.is_last:
-                continue
-            is_told = False
-            for sighting in watch.end():
-                yield TriggerEvent(describe(sighting.entry))  # type: ignore[no-untyped-call]  # as above
-                is_told = True
-            if watch.waiting:
-                log.info("%d new blobs of %s have to wait for the next listing", watch.waiting, self.uri)
-            if is_told:
-                await asyncio.sleep(SECONDS_UNTIL_SENT)
-            await memory.save(watch.cursor())
-
-    def _look(self, watch: Watch, page: Page) -> None:
-        if page.is_first:
-            watch.begin()
-        glob = _glob(page.prefix, self.uri)
-        for sighting in page.sightings:
-            entry = sighting.entry
-            if glob is None or match_components(glob.components, entry.key.split("/")):
-                counts = self.conditions == ANY or self.conditions.accept(
-                    size=entry.size, modified_at=entry.modified_at, now=page.at
-                )
-                watch.look(sighting, counts=counts)
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Do the same by itself, on Airflow before 3.3."""
-        async with aclosing(type(self).open_shared_stream(self.serialize()[1])) as stream:  # type: ignore[type-var]  # Airflow's signature says iterator; it is a generator
-            async for event in self.filter_shared_stream(stream):
-                yield event
+def _look(watch: Watch, page: Page, *, uri: str, conditions: Conditions) -> None:
+    if page.is_first:
+        watch.begin()
+    glob = _glob(page.prefix, uri)
+    for sighting in page.sightings:
+        entry = sighting.entry
+        if glob is None or match_components(glob.components, entry.key.split("/")):
+            counts = conditions == ANY or conditions.accept(size=entry.size, modified_at=entry.modified_at, now=page.at)
+            watch.look(sighting, counts=counts)
 
 
 def listed(uri: str) -> tuple[str, bool]:
@@ -202,8 +147,8 @@ async def _listing(held: Lease, uri: str) -> AsyncGenerator[Page]:
                 if isinstance(entry, BlobObject):
                     sightings.append(sighted(entry))
         yield await _page(buckets, address, prefix, sightings, is_first=is_first, is_last=True)
-    except AuthenticationError:
-        held.retire()
+    except (AuthenticationError, ResourceNotFound):
+        held.retire()  # another token may be in the connection by now, or another bucket have the name
         raise
 
 
@@ -221,11 +166,12 @@ def sighted(entry: BlobObject) -> Sighting:
     return Sighting((moment, int.from_bytes(fingerprint)), entry)
 
 
-def _memory_key(uri: str) -> str:
+def memory_key(uri: str) -> str:
+    """Return the name of the cursor in Airflow's store. It stays as it is for ever."""
     return f"neuro_buckets_new_blobs_{hashlib.sha256(uri.encode()).hexdigest()[:32]}"
 
 
-def _check(uri: str, poke_interval: float, max_events_per_poll: int) -> None:
+def check_watcher(*, uri: str, poke_interval: float, max_events_per_poll: int) -> None:
     """Refuse what can never work when the DAG is parsed: a watcher has no task whose log could tell it later.
 
     :raises ConfigurationError: says what.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import signal
+import threading
+import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +25,13 @@ from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.exceptions import AirflowRescheduleException
 
 from airflow_provider_neuro_buckets.buckets.errors import ResourceNotFound, Unavailable
-from airflow_provider_neuro_buckets.sensors.blobs import BucketBlobSensor, BucketGlobSensor, BucketsSensor
+from airflow_provider_neuro_buckets.sensors.blobs import (
+    SHORTEST_DEFERRED_SECONDS,
+    BucketBlobSensor,
+    BucketGlobSensor,
+    BucketPrefixUnchangedSensor,
+    BucketsSensor,
+)
 from airflow_provider_neuro_buckets.triggers.base import BucketsTrigger
 from platform_rig import Platform, closed_port
 
@@ -33,6 +43,7 @@ MODES: dict[str, dict[str, Any]] = {
     "deferrable": {"deferrable": True},
 }
 EVERY_MODE = pytest.mark.parametrize("mode", MODES)
+LATER = pytest.mark.parametrize("mode", ["reschedule", "deferrable"])
 OFTEN = 0.02
 
 
@@ -46,16 +57,31 @@ class TaskInstance:
         return self.begun
 
 
+class State:
+    """Keeps the state of a task as Airflow does from 3.3 on."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self.kept[key]) if key in self.kept else default
+
+    def set(self, key: str, value: Any) -> None:
+        assert value is not None
+        self.kept[key] = json.dumps(value)
+
+
 def run(sensor: BucketsSensor, not_yet: Callable[[], None] = lambda: None) -> Any:
     """Run a sensor to its end as Airflow does in each mode; `not_yet` is called whenever it lets go of its worker."""
     ti = TaskInstance()
-    context: Any = {"ti": ti}
+    context: Any = {"ti": ti, "task_state_store": State()}
     while True:
         try:
-            return sensor.execute(context)
+            return copy.copy(sensor).execute(context)  # each time in another process
         except AirflowRescheduleException as again:
             ti.begun = ti.begun or again.reschedule_date
             not_yet()
+            time.sleep(OFTEN)
         except TaskDeferred as deferral:
             not_yet()
             return sensor.resume_execution(deferral.method_name, asyncio.run(wait(deferral)), context)
@@ -86,6 +112,12 @@ def glob(mode: str, uri: str, **options: Any) -> BucketGlobSensor:
     )
 
 
+def unchanged(mode: str, uri: str, **options: Any) -> BucketPrefixUnchangedSensor:
+    return BucketPrefixUnchangedSensor(
+        task_id="wait", uri=uri, **{"poke_interval": OFTEN, "timeout": 60, **MODES[mode], **options}
+    )
+
+
 # The same answer on every path
 
 
@@ -105,7 +137,7 @@ def test_a_blob_that_is_there_is_the_xcom(platform: Platform, bucket: str, mode:
     assert json.loads(json.dumps(found)) == found
 
 
-@pytest.mark.parametrize("mode", ["reschedule", "deferrable"])
+@LATER
 def test_a_blob_that_comes_later_is_the_same_xcom(platform: Platform, bucket: str, mode: str) -> None:
     late = run(blob(mode, f"blob:{bucket}/late"), not_yet=lambda: platform.put(bucket, late=b"1"))
     assert late == run(blob("poke", f"blob:{bucket}/late"))
@@ -126,7 +158,7 @@ def test_matches_are_the_xcom(platform: Platform, bucket: str, mode: str) -> Non
     assert (found["count"], [uri.rpartition("/")[2] for uri in found["uris"]]) == (2, ["a.csv", "b.csv"])
 
 
-@pytest.mark.parametrize("mode", ["reschedule", "deferrable"])
+@LATER
 def test_matches_that_come_later_are_the_same_xcom(platform: Platform, bucket: str, mode: str) -> None:
     platform.put(bucket, **{"in/a.csv": b"1"})
     late = run(
@@ -151,7 +183,7 @@ def test_a_sensor_pokes_until_the_blob_is_there(platform: Platform, bucket: str)
             return answer
 
     sensor = Counting(task_id="wait", uri=f"blob:{bucket}/late", poke_interval=OFTEN, timeout=60)
-    assert run(sensor)["key"] == "late"
+    assert sensor.execute({})["key"] == "late"
     assert sensor.pokes == 2
 
 
@@ -178,6 +210,213 @@ def test_a_deferrable_sensor_hands_over_its_interval_its_timeout_and_no_secret(p
         "max_wait": None,
     }
     assert platform.running.token not in f"{path} {arguments} {deferral.value!r} {sensor!r} {vars(sensor)}"
+
+
+# Any of several, and conditions
+
+
+@EVERY_MODE
+def test_any_of_several_blobs_is_enough_and_the_xcom_is_a_list_of_those_that_are_there(
+    platform: Platform, bucket: str, mode: str
+) -> None:
+    platform.put(bucket, b=b"1", d=b"22")
+    uris = [f"blob:{bucket}/{key}" for key in "abcd"]
+    assert [item["key"] for item in run(blob(mode, uris, require="any"))] == ["b", "d"]
+
+
+@LATER
+def test_any_of_several_that_comes_later_is_the_same_xcom(platform: Platform, bucket: str, mode: str) -> None:
+    uris = [f"blob:{bucket}/{key}" for key in "ab"]
+    late = run(blob(mode, uris, require="any"), not_yet=lambda: platform.put(bucket, b=b"1"))
+    assert late == run(blob("poke", uris, require="any"))
+    assert [item["key"] for item in late] == ["b"]
+
+
+@EVERY_MODE
+def test_a_list_of_nothing_fails_the_task_at_once(platform: Platform, mode: str) -> None:
+    """Rather than to succeed for no blob, or to wait for ever."""
+    assert platform.running.token
+    with pytest.raises(AirflowFailException, match="empty list"):
+        run(blob(mode, []))
+
+
+def test_a_misspelt_choice_is_refused_when_the_dag_is_parsed() -> None:
+    with pytest.raises(ValueError, match="require='some' is none of 'all', 'any'"):
+        blob("poke", "blob:bucket/a", require="some")
+
+
+@LATER
+@pytest.mark.parametrize("make", [blob, glob])
+def test_a_blob_counts_once_it_is_large_enough(
+    platform: Platform, bucket: str, mode: str, make: Callable[..., BucketsSensor]
+) -> None:
+    platform.put(bucket, a=b"12")
+    uri = f"blob:{bucket}/a"
+    late = run(make(mode, uri, min_size="3"), not_yet=lambda: platform.put(bucket, a=b"123"))
+    assert late == run(make("poke", uri, min_size=3))
+
+
+@LATER
+@pytest.mark.parametrize("make", [blob, glob])
+def test_a_blob_counts_once_it_is_newer(
+    platform: Platform, bucket: str, mode: str, make: Callable[..., BucketsSensor]
+) -> None:
+    """The storage tells whole seconds, so the new one has to be of a later one."""
+    platform.put(bucket, a=b"1")
+    uri = f"blob:{bucket}/a"
+    before = platform.ask(lambda buckets: buckets.stat_blob(uri)).modified_at
+    assert before
+
+    def put() -> None:
+        while platform.ask(lambda buckets: buckets.stat_blob(uri)).modified_at == before:
+            platform.put(bucket, a=b"1")
+
+    late = run(make(mode, uri, newer_than=before.isoformat()), not_yet=put)
+    assert late == run(make("poke", uri, newer_than=before))
+
+
+@EVERY_MODE
+@pytest.mark.parametrize("make", [blob, glob])
+def test_a_blob_counts_once_it_has_been_stable(
+    platform: Platform, bucket: str, mode: str, make: Callable[..., BucketsSensor]
+) -> None:
+    platform.put(bucket, a=b"1")
+    uri = f"blob:{bucket}/a"
+    written = platform.ask(lambda buckets: buckets.stat_blob(uri)).modified_at
+    assert written
+    found = run(make(mode, uri, stable_for=timedelta(seconds=2)))
+    assert datetime.now(UTC) - written >= timedelta(seconds=2)  # the storage is on this machine
+    assert found == run(make("poke", uri))
+
+
+@EVERY_MODE
+def test_with_a_condition_folders_do_not_match(platform: Platform, bucket: str, mode: str) -> None:
+    platform.put(bucket, **{"a/b": b"1", "c": b"1"})
+    assert run(glob(mode, f"blob:{bucket}/*"))["count"] == 2
+    assert run(glob(mode, f"blob:{bucket}/*", min_size=1))["count"] == 1
+
+
+@EVERY_MODE
+@pytest.mark.parametrize(
+    "wrong", [{"min_size": "many"}, {"newer_than": "yesterday"}, {"stable_for": "a while"}], ids=str
+)
+@pytest.mark.usefixtures("platform")
+def test_a_condition_that_cannot_be_used_fails_the_task_at_once(mode: str, wrong: dict[str, str]) -> None:
+    with pytest.raises(AirflowFailException, match=next(iter(wrong))):
+        run(blob(mode, "blob:bucket/a", **wrong))
+
+
+# A quiet prefix
+
+
+@EVERY_MODE
+def test_a_prefix_that_has_long_been_quiet_is_not_waited_for(platform: Platform, bucket: str, mode: str) -> None:
+    platform.put(bucket, **{"in/a": b"1", "in/b": b"22", "other": b"1"})
+    newest = platform.ask(lambda buckets: buckets.head_blob(bucket, "in/b")).modified_at
+    assert newest
+    found = run(unchanged(mode, f"blob:{bucket}/in/", unchanged_for=0, min_count="2"))
+    assert (found["count"], found["size"]) == (2, 3)
+    assert found["modified_at"] <= newest.isoformat()
+    assert json.loads(json.dumps(found)) == found
+
+
+@EVERY_MODE
+def test_a_prefix_counts_once_nothing_has_changed_for_so_long(platform: Platform, bucket: str, mode: str) -> None:
+    platform.put(bucket, **{"in/a": b"1"})
+    written = platform.ask(lambda buckets: buckets.head_blob(bucket, "in/a")).modified_at
+    assert written
+    found = run(unchanged(mode, f"blob:{bucket}/in/", unchanged_for=timedelta(seconds=2)))
+    assert datetime.now(UTC) - written >= timedelta(seconds=2)  # the storage is on this machine
+    assert found == run(unchanged("poke", f"blob:{bucket}/in/", unchanged_for=0))
+
+
+@LATER
+def test_enough_blobs_that_come_later_are_the_same_xcom(platform: Platform, bucket: str, mode: str) -> None:
+    platform.put(bucket, **{"in/a": b"1"})
+    late = run(
+        unchanged(mode, f"blob:{bucket}/in/", unchanged_for=0, min_count=2),
+        not_yet=lambda: platform.put(bucket, **{"in/b": b"1"}),
+    )
+    assert late == run(unchanged("poke", f"blob:{bucket}/in/", unchanged_for=0))
+
+
+@LATER
+def test_a_deletion_between_two_looks_begins_anew(platform: Platform, bucket: str, mode: str) -> None:
+    """It changes no time of what is left."""
+    platform.put(bucket, **{"in/a": b"1", "in/b": b"1"})
+    deleted: list[datetime] = []
+
+    def delete() -> None:
+        if not deleted:
+            platform.ask(lambda buckets: buckets.blob_rm(f"blob:{bucket}/in/b"))
+            deleted.append(datetime.now(UTC))
+
+    found = run(unchanged(mode, f"blob:{bucket}/in/", unchanged_for=3), not_yet=delete)
+    assert found["count"] == 1
+    assert datetime.now(UTC) - deleted[0] >= timedelta(seconds=2)  # by a clock of whole seconds
+
+
+def test_what_is_kept_of_a_prefix_is_a_digest_and_no_key(platform: Platform, bucket: str) -> None:
+    platform.put(bucket, **{f"in/{number}": b"1" for number in range(20)})
+    with pytest.raises(TaskDeferred) as deferral:
+        unchanged("deferrable", f"blob:{bucket}/in/", unchanged_for=3600).execute({})
+    _, arguments = deferral.value.trigger.serialize()
+    assert set(arguments["seen"]) == {"digest", "since"}
+    assert len(json.dumps(arguments)) < 500
+    state = State()
+    context: Any = {"ti": TaskInstance(), "task_state_store": state}
+    with pytest.raises(AirflowRescheduleException):
+        unchanged("reschedule", f"blob:{bucket}/in/", unchanged_for=3600).execute(context)
+    assert [json.loads(value) for value in state.kept.values()] == [arguments["seen"]]
+
+
+def test_a_rescheduled_sensor_goes_by_the_times_of_the_storage_where_airflow_keeps_no_state(
+    platform: Platform, bucket: str
+) -> None:
+    """Before Airflow 3.3."""
+    platform.put(bucket, **{"in/a": b"1"})
+    ti = TaskInstance()
+    context: Any = {"ti": ti}
+    for _ in range(10_000):
+        try:
+            found = unchanged("reschedule", f"blob:{bucket}/in/", unchanged_for=1, timeout=600).execute(context)
+            break
+        except AirflowRescheduleException as again:
+            ti.begun = ti.begun or again.reschedule_date
+            time.sleep(OFTEN)
+    assert found["count"] == 1
+
+
+@EVERY_MODE
+@pytest.mark.usefixtures("platform")
+def test_a_while_that_is_none_fails_the_task_at_once(mode: str) -> None:
+    with pytest.raises(AirflowFailException, match="unchanged_for='long' is not a number"):
+        run(unchanged(mode, "blob:bucket/in/", unchanged_for="long"))
+
+
+# When it asks again
+
+
+def test_a_deferred_sensor_leaves_the_scheduler_time_to_take_note(bucket: str) -> None:
+    """An event within the same second makes some versions of Airflow fail the task."""
+    with pytest.raises(TaskDeferred) as deferral:
+        blob("deferrable", f"blob:{bucket}/never", poke_interval=0).execute({})
+    assert deferral.value.trigger.serialize()[1]["poke_interval"] == SHORTEST_DEFERRED_SECONDS
+
+
+def test_a_deferred_sensor_backs_off_as_it_was_told(bucket: str) -> None:
+    with pytest.raises(TaskDeferred) as deferral:
+        glob(
+            "deferrable",
+            f"blob:{bucket}/*",
+            poke_interval=10,
+            exponential_backoff=True,
+            max_wait=timedelta(seconds=100),
+        ).execute({})
+    trigger = deferral.value.trigger
+    path, arguments = trigger.serialize()
+    again = import_string(path)(**through_the_database(arguments))
+    assert [again.interval(asked) for asked in range(1, 6)] == [20, 40, 80, 100, 100]
 
 
 # Errors, the same in every mode
@@ -340,4 +579,24 @@ def test_a_killed_sensor_asks_no_more(platform: Platform, bucket: str) -> None:
     sensor = blob("poke", f"blob:{bucket}/a")
     sensor.on_kill()
     with pytest.raises(AirflowException, match="stopped"):
+        sensor.execute({})
+
+
+def test_a_sensor_that_is_killed_while_it_sleeps_ends_at_once(bucket: str) -> None:
+    """Airflow's own would sleep on until its next poke, an hour later: the signal interrupts no sleep of Python."""
+    sensor = blob("poke", f"blob:{bucket}/never", poke_interval=3600, timeout=7200)
+    before = signal.signal(signal.SIGTERM, lambda *_: sensor.on_kill())
+    killer = threading.Timer(1.0, signal.raise_signal, [signal.SIGTERM])
+    killer.start()
+    try:
+        with pytest.raises(AirflowException, match="stopped"):
+            sensor.execute({})
+    finally:
+        killer.join()
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_sensor_that_sleeps_still_times_out_and_still_backs_off(bucket: str) -> None:
+    sensor = blob("poke", f"blob:{bucket}/never", poke_interval=0.01, timeout=1, exponential_backoff=True)
+    with pytest.raises(AirflowSensorTimeout):
         sensor.execute({})

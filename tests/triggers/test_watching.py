@@ -371,7 +371,7 @@ async def test_watchers_of_one_prefix_share_one_listing(through: StorageFront, b
         key = watcher.shared_stream_key()
         stream = manager.subscribe(trigger_id=number, trigger=watcher, key=key)
         async for event in watcher.filter_shared_stream(stream):
-            told[uri].append(event.payload["key"])  # type: ignore[index]  # Airflow's payload is anything
+            told[uri].append(event.payload["key"])
             if sum(map(len, told.values())) == 4:
                 done.set()
 
@@ -446,7 +446,7 @@ def test_what_is_stored_of_it_is_for_ever() -> None:
             "stable_for": 0.0,
         },
     )
-    assert watching._memory_key("blob:lake/in/") == "neuro_buckets_new_blobs_09fc4937631cb74815ff1e9511284570"
+    assert watching.memory_key("blob:lake/in/") == "neuro_buckets_new_blobs_09fc4937631cb74815ff1e9511284570"
 
 
 @pytest.mark.parametrize(
