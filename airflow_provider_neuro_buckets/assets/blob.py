@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from airflow.providers.common.compat.sdk import Asset
 
-from airflow_provider_neuro_buckets.buckets.uri import SCHEME, quote_key
+from airflow_provider_neuro_buckets.buckets.uri import SCHEME, local_path, quote_key
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
@@ -36,11 +36,13 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 
 
 def create_asset(*, uri: str, extra: dict[str, Any] | None = None) -> Asset:
-    """Return the asset of an address. Hook lineage calls it.
+    """Return the asset of an address, which is also its name. Hook lineage calls it.
 
     :param uri: such as ``blob:bucket/key``.
+    :raises ValueError: the address says no bucket, or has a query.
     """
-    return Asset(uri=uri, extra=extra)
+    identity = Asset(uri=uri).uri
+    return Asset(name=identity, uri=identity, extra=extra)
 
 
 def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> Dataset:  # noqa: ARG001 - Airflow's signature
@@ -49,8 +51,21 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> Datas
 
 
 def dataset_of(uri: str) -> Dataset:
-    """Return the dataset of an address or an asset's URI: namespace ``blob://bucket``, name the key; ``/`` for all."""
+    """Return the dataset of an address or an asset's URI: namespace ``blob://bucket``, name the key; ``/`` for all.
+
+    An address that leaves its cluster out, ``blob:/project/bucket/key``, is no asset; here its namespace is ``blob``.
+    """
     from airflow.providers.common.compat.openlineage.facet import Dataset  # noqa: PLC0415 - needs OpenLineage's client
 
-    parts = sanitize_uri(urlsplit(uri))
+    parts = urlsplit(uri)
+    if not parts.netloc and parts.path.startswith("/"):
+        return Dataset(namespace=SCHEME, name=unquote(parts.path.rstrip("/")))
+    parts = sanitize_uri(parts)
     return Dataset(namespace=f"{SCHEME}://{parts.netloc}", name=unquote(parts.path.removeprefix("/")) or "/")
+
+
+def dataset_of_file(path: str) -> Dataset:
+    """Return the dataset of a path of this machine, or of a ``file:`` URL."""
+    from airflow.providers.common.compat.openlineage.facet import Dataset  # noqa: PLC0415 - as above
+
+    return Dataset(namespace="file", name=str(local_path(path).absolute()))

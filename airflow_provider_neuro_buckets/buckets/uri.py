@@ -198,6 +198,12 @@ def blob_uri(bucket_uri: URL, key: str) -> URL:
     return URL(f"{bucket_uri}/{quote_key(key)}", encoded=True)
 
 
+def blob_address(bucket_id_or_name: str, key: str) -> str:
+    """Return an address of a key in the bucket of a name, id or URI, as short as the bucket is given."""
+    home = bucket_id_or_name if is_blob_uri(bucket_id_or_name) else f"{SCHEME}:{bucket_id_or_name}"
+    return f"{home.rstrip('/')}/{quote_key(key)}"
+
+
 def bucket_uri(*, cluster: str, org: str | None, project: str, bucket: str) -> URL:
     """Return the address of a bucket, `blob://cluster/[org/]project/bucket`."""
     nouns = [noun for noun in (org, *project.split("/"), bucket) if noun]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
-from airflow_provider_neuro_buckets.buckets.uri import SCHEME, file_url, is_blob_uri, local_path, quote_key
+from airflow_provider_neuro_buckets.buckets.uri import SCHEME, blob_address, file_url, is_blob_uri, local_path
 
 T = TypeVar("T")
 
@@ -58,9 +58,7 @@ def _asset(argument: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return how the collector makes the asset: of an address, of a key and its bucket, or of a local path."""
     end = given[argument]
     if argument == "key":
-        bucket = str(given["bucket_id_or_name"])
-        home = bucket if is_blob_uri(bucket) else f"{SCHEME}:{bucket}"
-        return {"scheme": SCHEME, "asset_kwargs": {"uri": f"{home}/{quote_key(end)}"}}
+        return {"scheme": SCHEME, "asset_kwargs": {"uri": blob_address(str(given["bucket_id_or_name"]), end)}}
     if is_blob_uri(str(end)):
         return {"scheme": SCHEME, "asset_kwargs": {"uri": str(end)}}
     return {"uri": str(file_url(local_path(end)))}

@@ -13,12 +13,12 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.operators.base import (
     BucketsOperator,
-    ChangingOperator,
     PlacedOperator,
     one_of,
     whole_number,
     yes_or_no,
 )
+from airflow_provider_neuro_buckets.operators.lineage import LineageOperator, RemovingOperator, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ MAX_KEYS = 1000
 """As many as Airflow maps a task over, and then some to spare."""
 
 
-class BucketPutBlobOperator(PlacedOperator, ChangingOperator):
+class BucketPutBlobOperator(PlacedOperator, LineageOperator):
     """Create or replace a blob with a content that the DAG itself has: a marker, a manifest, a small result.
 
     Atomic: nobody sees part of it, and a task that fails leaves what was there. Larger things are files: upload them.
@@ -54,12 +54,14 @@ class BucketPutBlobOperator(PlacedOperator, ChangingOperator):
         "body",
     )
     link_field = "bucket_id_or_name"
+    writes = "key"
 
     def __init__(self, *, bucket_id_or_name: str, key: str, body: str | bytes, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bucket_id_or_name = bucket_id_or_name
         self.key = key
         self.body = body
+        self.name_assets()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Put the blob."""
@@ -73,6 +75,17 @@ class BucketPutBlobOperator(PlacedOperator, ChangingOperator):
             else:
                 hook.put_blob(self.bucket_id_or_name, self.key, body, **self.place())
         return self.result(uri=str(blob_uri(bucket.uri, self.key)), files=1, bytes=len(body))
+
+    def address_of(self, argument: str) -> Any:
+        """Return the address of the blob, as short as its bucket is given: other DAGs write the same."""
+        from airflow_provider_neuro_buckets.buckets.uri import blob_address, is_blob_uri  # noqa: PLC0415 - as above
+
+        if not is_known(self.bucket_id_or_name) or not is_known(self.key):
+            return f"{self.bucket_id_or_name}/{self.key}"
+        place = {name: value for name, value in self.place().items() if value}
+        if place and not is_blob_uri(self.bucket_id_or_name):  # then only the platform knows the rest of the address
+            return self._done.get("uri", {"bucket_id_or_name": self.bucket_id_or_name, "key": self.key, **place})
+        return blob_address(self.bucket_id_or_name, self.key)
 
     def _body(self) -> bytes:
         if isinstance(self.body, str):
@@ -177,7 +190,7 @@ class BucketGlobBlobsOperator(_KeysOperator):
         return self._collect(lambda buckets: buckets.glob_blobs(self.uri), "Write a narrower pattern")
 
 
-class BucketBlobRmOperator(ChangingOperator):
+class BucketBlobRmOperator(RemovingOperator):
     """Remove a blob, or with `recursive` a folder.
 
     XCom: ``{"files"}``, how many blobs went.
@@ -189,7 +202,7 @@ class BucketBlobRmOperator(ChangingOperator):
     :param if_missing: ``ignore`` lets a task run again; ``fail`` fails when there is nothing at the address.
     """
 
-    template_fields: Sequence[str] = (*ChangingOperator.template_fields, "uri")
+    template_fields: Sequence[str] = (*RemovingOperator.template_fields, "uri")
 
     def __init__(
         self,
@@ -221,6 +234,10 @@ class BucketBlobRmOperator(ChangingOperator):
                     raise
                 self.log.info("There is nothing at %s", self.uri)
         return self.result(files=gone.blobs)
+
+    def address_removed(self) -> str:
+        """Return the address, for OpenLineage."""
+        return self.uri
 
     def _check_no_bucket(self, hook: NeuroBucketsHook) -> None:
         """Ask the platform what the address is: only it knows, since the name of a project may have slashes."""

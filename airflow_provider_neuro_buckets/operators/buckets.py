@@ -13,7 +13,8 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     ResourceNotFound,
     UnsupportedProvider,
 )
-from airflow_provider_neuro_buckets.operators.base import ChangingOperator, PlacedOperator, one_of, yes_or_no
+from airflow_provider_neuro_buckets.operators.base import PlacedOperator, one_of, yes_or_no
+from airflow_provider_neuro_buckets.operators.lineage import RemovingOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -157,7 +158,7 @@ class BucketImportOperator(PlacedOperator):
             self.log.warning("Bucket %s cannot be read, and could not be removed again", bucket.uri)
 
 
-class BucketRmOperator(PlacedOperator, ChangingOperator):
+class BucketRmOperator(PlacedOperator, RemovingOperator):
     """Delete a bucket, and with it everybody's persistent credentials for it.
 
     XCom: ``{"deleted", "files"}``: whether there was such a bucket, and how many blobs went with it.
@@ -213,6 +214,12 @@ class BucketRmOperator(PlacedOperator, ChangingOperator):
                 deleted = False
                 self.log.info("There is no bucket %s", self.bucket_id_or_name)
         return self.result(deleted=deleted, files=gone.blobs)
+
+    def address_removed(self) -> str:
+        """Return the address, for OpenLineage."""
+        from airflow_provider_neuro_buckets.buckets.uri import blob_address  # noqa: PLC0415 - loads yarl: as the hook
+
+        return blob_address(self.bucket_id_or_name, "")
 
 
 class BucketSetPublicAccessOperator(PlacedOperator):

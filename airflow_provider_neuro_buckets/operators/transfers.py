@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_neuro_buckets.operators.base import ChangingOperator, one_of
+from airflow_provider_neuro_buckets.operators.lineage import LineageOperator
 from airflow_provider_neuro_buckets.operators.tries import tries_of
 
 if TYPE_CHECKING:
@@ -14,7 +15,21 @@ if TYPE_CHECKING:
     from airflow_provider_neuro_buckets.buckets.models import TransferReport
 
 
-class BucketUploadFileOperator(ChangingOperator):
+class _TransferOperator(LineageOperator):
+    """Base of the operators that move something from `src` to `dst`."""
+
+    template_fields: Sequence[str] = (*LineageOperator.template_fields, "src", "dst")
+    reads = "src"
+    writes = "dst"
+
+    def __init__(self, *, src: str, dst: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.src = src
+        self.dst = dst
+        self.name_assets()
+
+
+class BucketUploadFileOperator(_TransferOperator):
     """Upload a file of the worker to exactly an address.
 
     Atomic: until the end, the address holds what it held. Progress goes to the task's log every few seconds.
@@ -29,13 +44,11 @@ class BucketUploadFileOperator(ChangingOperator):
         to credentials that may list uploads. A retry of the task does so anyway, with what the try before has noted.
     """
 
-    template_fields: Sequence[str] = (*ChangingOperator.template_fields, "src", "dst")
     link_field = "dst"
+    local = "src"
 
     def __init__(self, *, src: str, dst: str, update: bool = False, continue_: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.src = src
-        self.dst = dst
+        super().__init__(src=src, dst=dst, **kwargs)
         self.update = update
         self.continue_ = continue_
 
@@ -54,7 +67,7 @@ class BucketUploadFileOperator(ChangingOperator):
         return summary(self, report, self.dst)
 
 
-class BucketDownloadFileOperator(ChangingOperator):
+class BucketDownloadFileOperator(_TransferOperator):
     """Download a blob to exactly a path of the worker, whose folder exists.
 
     Atomic: the file appears whole and verified or not at all. Progress goes to the task's log every few seconds.
@@ -69,13 +82,11 @@ class BucketDownloadFileOperator(ChangingOperator):
         when it failed or was killed.
     """
 
-    template_fields: Sequence[str] = (*ChangingOperator.template_fields, "src", "dst")
     link_field = "src"
+    local = "dst"
 
     def __init__(self, *, src: str, dst: str, update: bool = False, continue_: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.src = src
-        self.dst = dst
+        super().__init__(src=src, dst=dst, **kwargs)
         self.update = update
         self.continue_ = continue_
 
@@ -94,7 +105,7 @@ class BucketDownloadFileOperator(ChangingOperator):
         return summary(self, report, self.src)
 
 
-class BucketUploadDirOperator(ChangingOperator):
+class BucketUploadDirOperator(_TransferOperator):
     """Upload what is inside a local folder of the worker to below an address.
 
     Progress goes to the task's log every few seconds. Files that fail do not stop the others; then the task fails and
@@ -119,8 +130,8 @@ class BucketUploadDirOperator(ChangingOperator):
     :param symlinks: ``inside`` follows links within `src` and fails those that lead out; ``follow``; ``skip``.
     """
 
-    template_fields: Sequence[str] = (*ChangingOperator.template_fields, "src", "dst")
     link_field = "dst"
+    local = "src"
 
     def __init__(
         self,
@@ -133,10 +144,8 @@ class BucketUploadDirOperator(ChangingOperator):
         symlinks: Literal["inside", "follow", "skip"] = "inside",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(src=src, dst=dst, **kwargs)
         one_of(("inside", "follow", "skip"), symlinks=symlinks)
-        self.src = src
-        self.dst = dst
         self.update = update
         self.continue_ = continue_
         self.ignore_file_names = ignore_file_names
@@ -159,7 +168,7 @@ class BucketUploadDirOperator(ChangingOperator):
         return summary(self, report, self.dst)
 
 
-class BucketDownloadDirOperator(ChangingOperator):
+class BucketDownloadDirOperator(_TransferOperator):
     """Download what lies below an address into a local folder of the worker.
 
     Each file appears whole and verified or not at all, and nothing is written outside the folder. Progress goes to the
@@ -182,13 +191,11 @@ class BucketDownloadDirOperator(ChangingOperator):
         fetching when it failed or was killed.
     """
 
-    template_fields: Sequence[str] = (*ChangingOperator.template_fields, "src", "dst")
     link_field = "src"
+    local = "dst"
 
     def __init__(self, *, src: str, dst: str, update: bool = False, continue_: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.src = src
-        self.dst = dst
+        super().__init__(src=src, dst=dst, **kwargs)
         self.update = update
         self.continue_ = continue_
 
@@ -207,7 +214,7 @@ class BucketDownloadDirOperator(ChangingOperator):
         return summary(self, report, self.src)
 
 
-class BucketCopyDirOperator(ChangingOperator):
+class BucketCopyDirOperator(_TransferOperator):
     """Copy what lies below an address to below another, in any bucket of any provider.
 
     The storage copies by itself where both buckets are of one service and the credentials allow it; else the blobs pass
@@ -230,13 +237,10 @@ class BucketCopyDirOperator(ChangingOperator):
     :param update: only blobs whose copy is missing, has another size or content, or is older.
     """
 
-    template_fields: Sequence[str] = (*ChangingOperator.template_fields, "src", "dst")
     link_field = "dst"
 
     def __init__(self, *, src: str, dst: str, update: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.src = src
-        self.dst = dst
+        super().__init__(src=src, dst=dst, **kwargs)
         self.update = update
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -13,7 +13,7 @@ Graph = dict[str, set[str]]
 ROOMS = {
     "buckets": {"buckets"},
     "hooks": {"hooks", "buckets"},
-    "operators": {"operators", "links", "hooks", "buckets"},
+    "operators": {"operators", "links", "assets", "hooks", "buckets"},
     "triggers": {"triggers", "hooks", "buckets"},
     "sensors": {"sensors", "operators", "triggers", "hooks", "buckets"},
     "assets": {"assets", "hooks", "buckets"},

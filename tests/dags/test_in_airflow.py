@@ -20,7 +20,10 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.models.asset import AssetEvent as KeptEvent
+from airflow.models.asset import AssetModel
 from airflow.models.connection import Connection
+from airflow.models.dag import DagModel
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
@@ -153,6 +156,46 @@ def test_results_are_published_from_one_bucket_to_another(run: Any, platform: Pl
     published = {name: done.results["publish"][name] for name in ("files", "bytes")}
     assert done.results["read_release"] == published
     assert platform.buckets() == before
+
+
+# Assets
+
+
+@pytest.fixture
+def assets_bucket(platform: Platform) -> Iterator[str]:
+    """The bucket of the example, removed afterwards."""
+    yield "neuro-buckets-assets"
+    platform.ask(lambda buckets: buckets.rm("neuro-buckets-assets", force=True))
+
+
+def test_a_dag_that_waits_for_an_asset_is_due_once_a_task_has_written_it(run: Any, assets_bucket: str) -> None:
+    done = run("neuro_buckets_assets")
+    assert done.state == "success", done.said
+    read = run("neuro_buckets_assets_reader")
+    assert read.results["read_report"] == {"rows": 3, "events": 0}, read.said
+    with create_session() as session:
+        session.get_one(DagModel, "neuro_buckets_assets_reader").is_paused = False
+    again = run("neuro_buckets_assets")
+    assert again.state == "success", again.said
+    with create_session() as session:
+        uris = [event.asset.uri for event in session.scalars(select(KeptEvent))]
+        (report,) = {uri for uri in uris if uri.endswith("/report.json")}
+        assert report == f"blob://{assets_bucket}/latest/report.json"
+        archives = [uri for uri in uris if uri.startswith(f"blob://{assets_bucket}/archive/")]
+        assert len(set(archives)) == len(archives) == 2
+        due = DagModel.dags_needing_dagruns(session)[0].all()
+        assert "neuro_buckets_assets_reader" in {dag.dag_id for dag in due}
+
+
+def test_a_dry_run_updates_no_asset(run: Any, platform: Platform, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"1")
+    platform.ask(lambda buckets: buckets.create("rehearsed"))
+    done = run("rehearsed_assets", src=str(tmp_path))
+    platform.ask(lambda buckets: buckets.rm("rehearsed"))
+    assert done.states == {"upload": "success"}, done.said
+    with create_session() as session:
+        assert not [event for event in session.scalars(select(KeptEvent)) if "rehearsed" in event.asset.uri]
+        assert session.scalar(select(AssetModel).where(AssetModel.uri == "blob://rehearsed/out"))
 
 
 # Waiting

@@ -50,6 +50,11 @@ class MendedAfterItFailed(BucketUploadDirOperator):
 with DAG("retried_upload", schedule=None, params=PARAMS):
     MendedAfterItFailed(task_id="upload", src="{{ params.src }}", dst=f"blob:{BUCKET}/up", retries=1, retry_delay=0.0)
 
+with DAG("rehearsed_assets", schedule=None, params=PARAMS):
+    BucketUploadDirOperator(
+        task_id="upload", src="{{ params.src }}", dst="blob:rehearsed/out", dry_run=True, assets=True
+    )
+
 with DAG("long_upload", schedule=None, params=PARAMS):
     BucketUploadDirOperator(task_id="upload", src="{{ params.src }}", dst=f"blob:{BUCKET}/")
 
