@@ -23,7 +23,7 @@ CLASSES = [name for name in REFERENCE if name not in {"Buckets", "Bucket.Provide
 #: Required by the text of the reference, and optional in the code of its own time (wire protocol 1.3) and here.
 OPTIONAL_HERE = {("create", "name"), ("persistent_credentials_create", "name")}
 #: Ours, keyword-only, beyond the reference.
-BEYOND = {"org_name", "project_name", "force", "symlinks"}
+BEYOND = {"org_name", "project_name", "force", "symlinks", "continue_", "tries", "dry_run", "progress"}
 MOST_POSITIONAL = {"import_external": 3, "put_blob": 3}
 
 
