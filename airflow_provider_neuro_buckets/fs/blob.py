@@ -36,7 +36,7 @@ def get_fs(conn_id: str | None, storage_options: Mapping[str, Any] | None = None
 
     :param conn_id: `None` means the default connection.
     """
-    named = {} if conn_id is None else {"conn_id": conn_id}
+    named: dict[str, Any] = {} if conn_id is None else {"conn_id": conn_id}
     return BlobFileSystem(**named, **(storage_options or {}))
 
 

@@ -33,23 +33,46 @@ def run(loop: AbstractEventLoop | None, function: Callable[P, Awaitable[T]], *ar
         raise RuntimeError(
             "a blocking call would block the event loop that has to answer it: await the _method instead"
         )
-    ended = threading.Event()
-
-    async def whole() -> T:
-        try:
-            return await function(*args, **keywords)
-        finally:
-            ended.set()
-
-    future = asyncio.run_coroutine_threadsafe(whole(), loop)
+    call = _Call()
+    future = None
     try:
+        # An interruption may come at once: between the submission and its return, when there is no future yet.
+        future = asyncio.run_coroutine_threadsafe(call.whole(function, *args, **keywords), loop)
         return future.result()
     except BaseException:
-        if future.cancel():
-            ended.wait(CLEAN_UP_SECONDS)
+        if not call.ended.is_set():
+            loop.call_soon_threadsafe(call.interrupt)
+            call.ended.wait(CLEAN_UP_SECONDS)
         raise
     finally:
         del future  # an error in it refers to this frame, which would refer back and keep both alive
+
+
+class _Call:
+    """A coroutine that another thread may interrupt, whether it has begun or not."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self._is_interrupted = False
+        self._task: asyncio.Task[Any] | None = None
+
+    async def whole(self, function: Callable[P, Awaitable[T]], *args: P.args, **keywords: P.kwargs) -> T:
+        if self._is_interrupted:
+            raise asyncio.CancelledError
+        self._task = asyncio.current_task()
+        try:
+            return await function(*args, **keywords)
+        finally:
+            self._task = None  # it holds the error, the error this frame's caller, and that one this object
+            self.ended.set()
+
+    def interrupt(self) -> None:
+        """Cancel it, or keep it from beginning. Runs on the loop, after the submission."""
+        self._is_interrupted = True
+        if self._task is None:
+            self.ended.set()
+        else:
+            self._task.cancel()
 
 
 def _running_loop() -> AbstractEventLoop | None:

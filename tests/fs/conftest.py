@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def fs(platform: Platform) -> Iterator[BlobFileSystem]:  # noqa: ARG001 - it is 
 @contextmanager
 def opened(conn_id: str | None = None) -> Iterator[BlobFileSystem]:
     """Open a filesystem that no other test has used; close it afterwards."""
-    named = {} if conn_id is None else {"conn_id": conn_id}
+    named: dict[str, Any] = {} if conn_id is None else {"conn_id": conn_id}
     fs = BlobFileSystem(**named, skip_instance_cache=True)
     try:
         yield fs

@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import fsspec
 import pytest
-from airflow.sdk.io import get_fs as airflow_fs
 from fsspec.asyn import get_loop
 
+from airflow_here import get_fs as airflow_fs
 from airflow_provider_neuro_buckets import get_provider_info
 from airflow_provider_neuro_buckets.buckets.errors import AuthenticationError, ConfigurationError
 from airflow_provider_neuro_buckets.fs import running
@@ -99,9 +100,8 @@ def test_many_threads_share_one(fs: BlobFileSystem, bucket: str) -> None:
         assert list(pool.map(fs.cat, paths)) == [path.encode() for path in paths]
 
 
-def test_coroutines_use_it_on_their_own_loop(platform: Platform, bucket: str) -> None:
-    assert platform
-
+@pytest.mark.usefixtures("platform")
+def test_coroutines_use_it_on_their_own_loop(bucket: str) -> None:
     async def use() -> bytes:
         fs = BlobFileSystem(asynchronous=True, skip_instance_cache=True)
         try:
@@ -238,6 +238,70 @@ def test_a_call_that_is_interrupted_is_cancelled_and_has_cleaned_up_when_it_retu
     with pytest.raises(TimeIsUpError), interrupted_at(hangs):
         running.run(get_loop(), hang)
     assert diary == ["cleaned up"]
+
+
+class LoopThatInterrupts(asyncio.SelectorEventLoop):
+    """Whoever submits the first call to it is interrupted in that very moment.
+
+    It runs in a thread of its own, from the start, or only from the second call on.
+    """
+
+    def __init__(self, *, begun: threading.Event | None) -> None:
+        super().__init__()
+        self._begun = begun
+        self._calls = 0
+        self._thread = threading.Thread(target=self.run_forever)
+        if begun is not None:
+            self._thread.start()
+
+    def call_soon_threadsafe(self, *args: Any, **options: Any) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(*args, **options)
+        self._calls += 1
+        if self._calls == 1:
+            assert self._begun is None or self._begun.wait(60)
+            raise TimeIsUpError
+        if self._calls == 2 and self._begun is None:
+            self._thread.start()
+        return handle
+
+    def end(self) -> None:
+        """Run what was submitted, then end."""
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self).result()
+        self.call_soon_threadsafe(self.stop)
+        self._thread.join()
+        self.close()
+
+
+def test_a_call_that_is_interrupted_while_it_is_handed_over_has_cleaned_up_as_well() -> None:
+    diary: list[str] = []
+    hangs = threading.Event()
+
+    async def hang() -> None:
+        hangs.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            diary.append("cleaned up")
+
+    loop = LoopThatInterrupts(begun=hangs)
+    with pytest.raises(TimeIsUpError):
+        running.run(loop, hang)
+    assert diary == ["cleaned up"]
+    loop.end()
+
+
+def test_a_call_that_is_interrupted_before_it_begins_never_does() -> None:
+    diary: list[str] = []
+
+    async def write() -> None:
+        diary.append("begun")
+
+    loop = LoopThatInterrupts(begun=None)
+    with pytest.raises(TimeIsUpError):
+        running.run(loop, write)
+    loop.end()
+    assert diary == []
 
 
 # Tokens
