@@ -12,9 +12,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import Context
 from types import FrameType
 from typing import Any
 
@@ -254,8 +255,10 @@ class LoopThatInterrupts(asyncio.SelectorEventLoop):
         if begun is not None:
             self._thread.start()
 
-    def call_soon_threadsafe(self, *args: Any, **options: Any) -> asyncio.Handle:
-        handle = super().call_soon_threadsafe(*args, **options)
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(callback, *args, context=context)
         self._calls += 1
         if self._calls == 1:
             assert self._begun is None or self._begun.wait(60)
