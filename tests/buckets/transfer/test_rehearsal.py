@@ -50,9 +50,9 @@ class World:
     async def fill(self) -> None:
         for key, content in THERE.items():
             await self.rig.put(f"there/{key}", content)
-        for key, content in TREE.items():
-            if content is not None and key != "large":
-                await self.rig.put(f"source/{key}", content)
+        for name, planted in TREE.items():
+            if planted is not None and name != "large":
+                await self.rig.put(f"source/{name}", planted)
         plant(self.home / "down", {"same": b"same", "other": b"before"})
         later = self.rig.store.skew + 3600  # so that times tell
         for path in (self.home / "down").iterdir():
