@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import Context
 from types import FrameType
-from typing import Any
+from typing import TypeVarTuple
 
 import fsspec
 import pytest
@@ -31,6 +31,8 @@ from airflow_provider_neuro_buckets.fs.blob import BlobFileSystem, get_fs, schem
 from airflow_provider_neuro_buckets.local.child import RunningPlatform
 from fs.conftest import opened
 from platform_rig import Platform, WatchedPlatform
+
+Ts = TypeVarTuple("Ts")
 
 MIB = 1024 * 1024
 
@@ -256,7 +258,7 @@ class LoopThatInterrupts(asyncio.SelectorEventLoop):
             self._thread.start()
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         handle = super().call_soon_threadsafe(callback, *args, context=context)
         self._calls += 1
