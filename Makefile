@@ -6,10 +6,12 @@ DATA   ?=
 TESTS  ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test bench lint types clean
+.PHONY: help demo test test-oldest bench lint types clean
 help:
 	@echo "make demo [DATA=folder]  start a local platform, run the example DAG in Airflow, stop everything"
 	@echo "make test [TESTS=path]   run the tests against real servers"
+	@echo "make test-oldest [TESTS=path]"
+	@echo "                         the same on the lowest versions that pyproject.toml allows, Airflow 3.0 among them"
 	@echo "make bench [ROUNDS=5] [WORK=small,file] [PEERS=ours,s5cmd]"
 	@echo "                         measure beside s5cmd, rclone, the official SDK and S3Hook: benchmarks/RESULTS.md"
 	@echo "make lint types          check style and types"
@@ -33,6 +35,20 @@ demo: $(VENV)/.demo-installed
 
 test: $(VENV)/.dev-installed
 	$(BIN)/pytest -n auto --dist loadfile $(TESTS)
+
+# The lowest version of whatever pyproject.toml names. What that needs in turn is as new as it allows, which Airflow 3.0
+# may not bear: then tests/oldest-constraints.txt says so. Airflow 3.0 needs Python 3.12 or older.
+OLDEST := .venv-oldest
+
+$(OLDEST)/.installed: pyproject.toml tests/oldest-constraints.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet uv
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct \
+		--constraints tests/oldest-constraints.txt --editable '.[dev]'
+	@touch $@
+
+test-oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/pytest -n auto --dist loadfile --ignore tests/benchmarks $(TESTS)  # they measure, and depend on no version
 
 # The peers have an environment of their own; with them the source of Airflow, which is moved around, and Azurite.
 BENCH   := .venv-bench
@@ -62,4 +78,4 @@ types: $(VENV)/.dev-installed
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(BENCH) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH) $(OLDEST) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,12 +16,12 @@ import pytest
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk import Connection
-from airflow.sdk.bases.hook import BaseHook
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.triggers.base import BaseTrigger
 from packaging.utils import canonicalize_name
 
+from airflow_here import BaseHook
 from airflow_provider_neuro_buckets import get_provider_info
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
@@ -95,7 +95,7 @@ def test_each_module_of_a_room_that_holds_public_classes_is_listed(room: str) ->
     with_classes = {
         f"airflow_provider_neuro_buckets.{room}.{path.stem}"
         for path in (PACKAGE / room).glob("*.py")
-        if path.stem != "base"
+        if path.stem not in {"base", "lineage"}  # what operators are made of
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ClassDef) and node.name.endswith(suffix)
     }

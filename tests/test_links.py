@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_here import DagSerialization
 from airflow_provider_neuro_buckets.links import BucketLink
 from airflow_provider_neuro_buckets.operators.base import BucketsOperator
 from airflow_provider_neuro_buckets.operators.blobs import BucketBlobRmOperator, BucketPutBlobOperator

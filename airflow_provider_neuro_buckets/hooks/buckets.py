@@ -119,7 +119,7 @@ class NeuroBucketsHook(BlockingFace, BaseHook):
 
 async def _mask_from_thread(secret: str) -> None:
     """Register a secret with Airflow's masker; in a thread, since telling the supervisor blocks."""
-    from airflow.sdk.log import mask_secret  # noqa: PLC0415 - the task runner has it loaded
+    from airflow.providers.common.compat.sdk import mask_secret  # noqa: PLC0415 - Airflow 3.0 has it elsewhere
 
     await asyncio.to_thread(mask_secret, secret)
 
@@ -131,4 +131,4 @@ async def _mask_from_loop(secret: str) -> None:
     if hasattr(log, "amask_secret"):
         await log.amask_secret(secret)
     else:
-        await asyncio.to_thread(log.mask_secret, secret)
+        await _mask_from_thread(secret)

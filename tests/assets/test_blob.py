@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 from airflow.providers.openlineage.utils.utils import translate_airflow_asset
 from airflow.sdk import Asset
-from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
+from airflow_here import AssetsOfProviders
 from airflow_provider_neuro_buckets.assets.blob import create_asset, dataset_of, sanitize_uri
 from airflow_provider_neuro_buckets.buckets.uri import parse_blob_uri
 
@@ -57,7 +57,7 @@ def test_what_is_no_address_is_refused_when_the_dag_is_parsed(wrong: str, says: 
 
 
 def test_airflow_knows_the_scheme() -> None:
-    manager = ProvidersManagerTaskRuntime()  # type: ignore[no-untyped-call]  # Airflow's is not typed
+    manager = AssetsOfProviders()  # type: ignore[no-untyped-call]  # Airflow's is not typed
     assert manager.asset_factories["blob"] is create_asset
     assert manager.asset_uri_handlers["blob"] is sanitize_uri
 

@@ -19,7 +19,6 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent as KeptEvent
 from airflow.models.asset import AssetModel
 from airflow.models.connection import Connection
@@ -28,11 +27,11 @@ from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils import db
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from airflow_here import DagBag, DagSerialization
 from airflow_provider_neuro_buckets.buckets import Buckets
 from platform_rig import Platform, WatchedPlatform, closed_port
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, redact
-from airflow.sdk.bases.hook import BaseHook
 
+from airflow_here import BaseHook
 from airflow_provider_neuro_buckets.buckets import Buckets
 from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from airflow.sdk import lineage
 
+from airflow_here import lineage
 from airflow_provider_neuro_buckets.buckets.errors import ResourceNotFound
 from airflow_provider_neuro_buckets.hooks import lineage as module
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook

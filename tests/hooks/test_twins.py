@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.sdk.bases.hook import BaseHook
 
+from airflow_here import BaseHook
 from airflow_provider_neuro_buckets.buckets import Buckets
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
-from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_here import DagSerialization
 from airflow_provider_neuro_buckets import get_provider_info
 from airflow_provider_neuro_buckets.operators.base import BucketsOperator, ChangingOperator
 

@@ -14,8 +14,8 @@ from typing import Any, cast
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, Context
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_here import DagSerialization
 from airflow_provider_neuro_buckets.buckets import AlreadyExists, PersistentBucketCredentials, ResourceNotFound
 from airflow_provider_neuro_buckets.buckets.errors import AuthenticationError, ConfigurationError, PermissionDenied
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook

@@ -20,10 +20,9 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     TaskDeferred,
 )
-from airflow.sdk import serde
-from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.exceptions import AirflowRescheduleException
 
+from airflow_here import import_string, serde
 from airflow_provider_neuro_buckets.buckets.errors import ResourceNotFound, Unavailable
 from airflow_provider_neuro_buckets.sensors.blobs import (
     SHORTEST_DEFERRED_SECONDS,

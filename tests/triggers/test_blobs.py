@@ -7,10 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from airflow.sdk import serde
-from airflow.sdk._shared.module_loading import import_string
 from airflow.triggers.base import TriggerEvent
 
+from airflow_here import import_string, serde
 from airflow_provider_neuro_buckets.buckets import Buckets
 from airflow_provider_neuro_buckets.buckets.errors import Throttled, Unavailable
 from airflow_provider_neuro_buckets.triggers.base import LONGEST_PAUSE, MOST_FAULTS, BucketsTrigger, pause

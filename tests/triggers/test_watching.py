@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from airflow.models.trigger import Trigger
-from airflow.sdk import Asset, AssetWatcher, serde
-from airflow.sdk._shared.module_loading import import_string
+from airflow.sdk import Asset, AssetWatcher
 from airflow.triggers.base import BaseEventTrigger
 from airflow.triggers.shared_stream import SharedStreamManager
 
+from airflow_here import import_string, serde
 from airflow_provider_neuro_buckets.buckets import Buckets
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError
 from airflow_provider_neuro_buckets.triggers import watching
