@@ -11,8 +11,8 @@ from urllib.request import urlopen
 import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import store
-from airflow.sdk.serde import deserialize, serialize
 
+from airflow_here import serde
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress
 from airflow_provider_neuro_buckets.fs.blob import BlobFileSystem
 from airflow_provider_neuro_buckets.local.child import RunningPlatform
@@ -25,10 +25,12 @@ UNREADABLE = {"new\nline", "carriage\rreturn", "tab\tstop"}
 
 @pytest.fixture
 def root(
-    neuro_buckets_local: RunningPlatform, platform: Platform, bucket: str, monkeypatch: pytest.MonkeyPatch
+    neuro_buckets_local: RunningPlatform,
+    platform: Platform,  # noqa: ARG001 - it is the default connection
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> ObjectStoragePath:
     """The bucket, on a connection called lake."""
-    assert platform
     monkeypatch.setenv("AIRFLOW_CONN_LAKE", neuro_buckets_local.connection)
     monkeypatch.setattr(store, "_STORE_CACHE", {})
     return ObjectStoragePath(f"blob://lake@{bucket}")
@@ -149,9 +151,10 @@ def test_a_path_is_handed_on_as_data_with_its_connection_and_no_secret(
 ) -> None:
     path = root / "a #1?x%20.txt"
     path.write_bytes(b"content")
-    handed: Any = serialize(path)
+    handed: Any = serde.serialize(path)
     assert neuro_buckets_local.token not in repr(handed)
-    again = deserialize(handed)
+    again = serde.deserialize(handed)
+    assert isinstance(again, ObjectStoragePath)
     assert (again, again.conn_id, again.read_bytes()) == (path, "lake", b"content")
 
 
@@ -167,7 +170,8 @@ def test_a_key_is_what_stands_in_the_path_or_the_path_is_refused(
             continue
         (root / key).write_bytes(b"")
         assert (root / key).path == f"{root.bucket}/{key}"
-        assert deserialize(serialize(root / key)) == root / key
+        handed: Any = serde.serialize(root / key)
+        assert serde.deserialize(handed) == root / key
     assert sorted(platform.keys(root.bucket)) == sorted(set(keys) - UNREADABLE)
 
 
