@@ -227,7 +227,7 @@ def browser(airflow: Standalone, tmp_path: Path) -> Iterator[Browser]:
 
 
 @needs_chromium
-def test_the_form_of_a_connection_has_each_field_with_its_help_and_tests_what_is_written_into_it(
+def test_the_form_of_a_connection_has_each_field_with_its_help(
     browser: Browser, lake: tuple[Platform, str]
 ) -> None:
     platform, _ = lake
@@ -247,9 +247,6 @@ def test_the_form_of_a_connection_has_each_field_with_its_help_and_tests_what_is
         assert browser.count(f'[name="element_{name}"]') == 1, name
     assert browser.attribute('[name="element_persistent_credentials_secret"]', "type") == "password"
     browser.picture("connection-form-extra")
-    browser.press("Save")
-    browser.press("Test Connection")
-    browser.says("Test Connection Successful")
     assert platform.running.token not in browser.text()
 
 
