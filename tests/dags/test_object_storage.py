@@ -28,8 +28,12 @@ from sqlalchemy import select
 from airflow.utils.session import create_session
 with create_session() as session:
     rows = session.scalars(select(XComModel.value).where(XComModel.key == "return_value")).all()
+from types import SimpleNamespace
+from airflow.sdk.execution_time.xcom import XCom  # as a task reads it: with the backend that is configured
+kept = added.xcom_pull(task_ids="add_up")
+total = XCom.deserialize_value(SimpleNamespace(value=kept)) if isinstance(kept, str) else kept
 print("\\n" + json.dumps({"state": str(ended.state), "states": states, "rows": [str(row) for row in rows],
-    "added": added.xcom_pull(task_ids="add_up")}))
+    "added": total}))
 """
 
 
