@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-try:
-    from airflow.sdk import serde
-except ImportError:
-    from airflow.serialization import serde  # type: ignore[no-redef]  # before 3.2
+from importlib import import_module
+from typing import Any
 
-try:
-    from airflow.sdk._shared.module_loading import import_string
-except ImportError:
-    from airflow.utils.module_loading import import_string
 
-try:
-    from airflow.serialization.serialized_objects import DagSerialization
-except ImportError:
-    from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
+def _from(*places: str) -> Any:
+    """Return what is at the first place that there is, each written as ``module:name``; the newest comes first."""
+    for place in places:
+        module, _, name = place.partition(":")
+        try:
+            return getattr(import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError(f"none of {', '.join(places)} is in this Airflow")
 
-try:
-    from airflow.dag_processing.dagbag import DagBag
-except ImportError:
-    from airflow.models.dagbag import DagBag
 
-try:
-    from airflow.sdk.bases.hook import BaseHook
-except ImportError:
-    from airflow.hooks.base import BaseHook
-
-try:
-    from airflow.sdk import lineage
-except ImportError:
-    from airflow.lineage import hook as lineage
-
-try:
-    from airflow.sdk.io import get_fs
-except ImportError:
-    from airflow.io import get_fs
-
-try:
-    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as AssetsOfProviders
-except ImportError:
-    from airflow.providers_manager import ProvidersManager as AssetsOfProviders
-
-__all__ = ["AssetsOfProviders", "BaseHook", "DagBag", "DagSerialization", "get_fs", "import_string", "lineage", "serde"]
+serde = _from("airflow.sdk:serde", "airflow.serialization:serde")
+import_string = _from("airflow.sdk._shared.module_loading:import_string", "airflow.utils.module_loading:import_string")
+DagSerialization = _from(
+    "airflow.serialization.serialized_objects:DagSerialization",
+    "airflow.serialization.serialized_objects:SerializedDAG",
+)
+DagBag = _from("airflow.dag_processing.dagbag:DagBag", "airflow.models.dagbag:DagBag")
+BaseHook = _from("airflow.sdk.bases.hook:BaseHook", "airflow.hooks.base:BaseHook")
+lineage = _from("airflow.sdk:lineage", "airflow.lineage:hook")
+get_fs = _from("airflow.sdk.io:get_fs", "airflow.io:get_fs")
+AssetsOfProviders = _from(
+    "airflow.sdk.providers_manager_runtime:ProvidersManagerTaskRuntime", "airflow.providers_manager:ProvidersManager"
+)

@@ -101,7 +101,7 @@ class LineageOperator(_ToldOperator):
             for alias in (outlet for outlet in self.outlets if isinstance(outlet, AssetAlias)):
                 context["outlet_events"][alias].add(create_asset(uri=self._done["uri"]))
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Tell OpenLineage what was read and written; also after a failure, then without numbers. It calls this."""
         from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415 - installed where it calls
 
@@ -127,7 +127,7 @@ class RemovingOperator(_ToldOperator):
         """Return the address."""
         raise NotImplementedError
 
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage:
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Tell OpenLineage that a dataset is gone; nothing after a failure. It calls this."""
         from airflow.providers.common.compat.openlineage import facet  # noqa: PLC0415 - installed where it calls
         from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415 - as facet
@@ -157,7 +157,7 @@ def _written(dataset: Dataset, done: Mapping[str, Any]) -> OutputDataset:
 
     statistics = facet.OutputStatisticsOutputDatasetFacet
     numbers = {"size": done.get("bytes"), "fileCount": done.get("files")}
-    known = {name: number for name, number in numbers.items() if name in attrs.fields_dict(statistics)}
+    known: dict[str, Any] = {name: number for name, number in numbers.items() if name in attrs.fields_dict(statistics)}
     return facet.OutputDataset(
         namespace=dataset.namespace,
         name=dataset.name,

@@ -57,7 +57,7 @@ def test_what_is_no_address_is_refused_when_the_dag_is_parsed(wrong: str, says: 
 
 
 def test_airflow_knows_the_scheme() -> None:
-    manager = AssetsOfProviders()  # type: ignore[no-untyped-call]  # Airflow's is not typed
+    manager = AssetsOfProviders()
     assert manager.asset_factories["blob"] is create_asset
     assert manager.asset_uri_handlers["blob"] is sanitize_uri
 

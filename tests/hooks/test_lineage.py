@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> lineage.HookLineageCollector:
     """Airflow's collector, as it is where a plugin reads lineage."""
-    collecting = lineage.HookLineageCollector()  # type: ignore[no-untyped-call]  # Airflow's is not typed
+    collecting = lineage.HookLineageCollector()
     monkeypatch.setattr(module, "get_hook_lineage_collector", lambda: collecting)
     return collecting
 

@@ -227,9 +227,7 @@ def browser(airflow: Standalone, tmp_path: Path) -> Iterator[Browser]:
 
 
 @needs_chromium
-def test_the_form_of_a_connection_has_each_field_with_its_help(
-    browser: Browser, lake: tuple[Platform, str]
-) -> None:
+def test_the_form_of_a_connection_has_each_field_with_its_help(browser: Browser, lake: tuple[Platform, str]) -> None:
     platform, _ = lake
     (declared,) = get_provider_info()["connection-types"]
     browser.go("/connections", height=1900)
