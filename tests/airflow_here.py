@@ -7,17 +7,18 @@ from typing import Any
 
 
 def _from(*places: str) -> Any:
-    """Return what is at the first place that there is, each written as ``module:name``; the newest comes first."""
+    """Return what is at the first place that there is, each a module or ``module:name``; the newest comes first."""
     for place in places:
         module, _, name = place.partition(":")
         try:
-            return getattr(import_module(module), name)
+            found = import_module(module)
+            return getattr(found, name) if name else found
         except (ImportError, AttributeError):
             continue
     raise ImportError(f"none of {', '.join(places)} is in this Airflow")
 
 
-serde = _from("airflow.sdk:serde", "airflow.serialization:serde")
+serde = _from("airflow.sdk.serde", "airflow.serialization.serde")
 import_string = _from("airflow.sdk._shared.module_loading:import_string", "airflow.utils.module_loading:import_string")
 DagSerialization = _from(
     "airflow.serialization.serialized_objects:DagSerialization",
@@ -25,7 +26,7 @@ DagSerialization = _from(
 )
 DagBag = _from("airflow.dag_processing.dagbag:DagBag", "airflow.models.dagbag:DagBag")
 BaseHook = _from("airflow.sdk.bases.hook:BaseHook", "airflow.hooks.base:BaseHook")
-lineage = _from("airflow.sdk:lineage", "airflow.lineage:hook")
+lineage = _from("airflow.sdk.lineage", "airflow.lineage.hook")
 get_fs = _from("airflow.sdk.io:get_fs", "airflow.io:get_fs")
 AssetsOfProviders = _from(
     "airflow.sdk.providers_manager_runtime:ProvidersManagerTaskRuntime", "airflow.providers_manager:ProvidersManager"

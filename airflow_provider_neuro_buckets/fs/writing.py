@@ -167,7 +167,7 @@ class LayeredWriter(io.BufferedIOBase):
 
     def flush(self) -> None:
         """Hand on what the compressor lets go."""
-        if not self._layer.closed:
+        if not self._layer.closed and not self._blob.closed:
             self._layer.flush()
 
     def discard(self) -> None:
