@@ -21,6 +21,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, Conflict, ResourceNotFound
 from airflow_provider_neuro_buckets.buckets.models import BlobObject
+from airflow_provider_neuro_buckets.buckets.transfer.crew import share
 from airflow_provider_neuro_buckets.bundles.manifest import Manifest, check_version
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class NeuroBucketsDagBundle(base.BaseDagBundle):
             await _put(buckets, self._content_uri(name), content)
             await asyncio.to_thread(self._cache, name, content)
 
-        await _each([name for name in sources if name not in there], keep)
+        await share((name for name in sources if name not in there), keep, workers=_AT_ONCE)
         await _put(buckets, self._manifest_uri(manifest.version), manifest.dump())
 
     async def _restore(self, buckets: Buckets, version: str) -> None:
@@ -192,7 +193,8 @@ class NeuroBucketsDagBundle(base.BaseDagBundle):
             await asyncio.to_thread(self._cache, name, content)
 
         names = set(manifest.contents.values())
-        await _each([name for name in names if not (self._cached / name).exists()], fetch)
+        missing = [name for name in names if not (self._cached / name).exists()]
+        await share(missing, fetch, workers=_AT_ONCE)
         await asyncio.to_thread(self._assemble, manifest)
 
     def _assemble(self, manifest: Manifest) -> None:
@@ -217,19 +219,3 @@ class NeuroBucketsDagBundle(base.BaseDagBundle):
 async def _put(buckets: Buckets, uri: str, content: bytes) -> None:
     bucket, key = await buckets.locate(uri)
     await buckets.put_blob(str(bucket.uri), key, content)
-
-
-async def _each(names: list[str], work: Callable[[str], Awaitable[None]]) -> None:
-    """Await `work(name)` for each, some at once; the first failure is raised as it is."""
-    slots = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(name: str) -> None:
-        async with slots:
-            await work(name)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for name in names:
-                group.create_task(one(name))
-    except* Exception as errors:  # noqa: BLE001 - unwrapped, not handled: the caller sees the first failure as it was
-        raise errors.exceptions[0] from None
