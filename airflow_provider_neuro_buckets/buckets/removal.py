@@ -14,6 +14,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     ResourceNotFound,
     TransferError,
 )
+from airflow_provider_neuro_buckets.buckets.failures import first_failure
 from airflow_provider_neuro_buckets.buckets.listing import Listing, as_folder
 from airflow_provider_neuro_buckets.buckets.models import BucketEntry
 from airflow_provider_neuro_buckets.buckets.progress import AbstractDeleteProgress, StorageProgressDelete
@@ -92,13 +93,10 @@ class _Removal:
     async def run(self, entries: AsyncIterator[BucketEntry]) -> None:
         """Delete all entries that can be deleted."""
         slots = asyncio.Semaphore(BATCHES_IN_FLIGHT)
-        try:
-            async with asyncio.TaskGroup() as group:
-                async for batch in _batches(entries):
-                    await slots.acquire()
-                    group.create_task(self._delete(batch)).add_done_callback(lambda _: slots.release())
-        except* Exception as errors:  # noqa: BLE001 - unwrapped, not handled: the caller sees the first failure as it was
-            raise errors.exceptions[0] from None
+        async with first_failure(), asyncio.TaskGroup() as group:
+            async for batch in _batches(entries):
+                await slots.acquire()
+                group.create_task(self._delete(batch)).add_done_callback(lambda _: slots.release())
 
     def check(self) -> None:
         """Tell what could not be deleted.

@@ -30,7 +30,7 @@ ROOMS = {
 
 LEVELS = [
     {"models", "errors", "uri"},
-    {"retry", "credentials"},
+    {"retry", "credentials", "failures"},
     {"platform", "transfer", "stores"},
     {"client"},
 ]

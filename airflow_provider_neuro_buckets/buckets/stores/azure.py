@@ -24,6 +24,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     UnsupportedProvider,
     error_for,
 )
+from airflow_provider_neuro_buckets.buckets.failures import first_failure
 from airflow_provider_neuro_buckets.buckets.models import Bucket
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores import azure_batch, azure_copy
@@ -251,12 +252,9 @@ class AzureStore:
                 if error := await self._delete_one(key):
                     failures[key] = error
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(ALONE_AT_ONCE, len(keys))):
-                    group.create_task(work())
-        except* TransientError as errors:
-            raise errors.exceptions[0] from None
+        async with first_failure(), asyncio.TaskGroup() as group:
+            for _ in range(min(ALONE_AT_ONCE, len(keys))):
+                group.create_task(work())
         return failures
 
     async def _delete_one(self, key: str) -> BucketsError | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from airflow_provider_neuro_buckets.buckets.errors import BucketsError
+from airflow_provider_neuro_buckets.buckets.failures import first_failure
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange, Slot, Told
 
 PARTS_AT_ONCE = 16
@@ -35,9 +35,6 @@ async def copy_parts(
             done += len(part)
             copied(done)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(PARTS_AT_ONCE, len(parts))):
-                group.create_task(work())
-    except* BucketsError as errors:
-        raise errors.exceptions[0] from None
+    async with first_failure(), asyncio.TaskGroup() as group:
+        for _ in range(min(PARTS_AT_ONCE, len(parts))):
+            group.create_task(work())

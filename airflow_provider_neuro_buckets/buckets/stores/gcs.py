@@ -29,6 +29,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     UnsupportedProvider,
     error_for,
 )
+from airflow_provider_neuro_buckets.buckets.failures import first_failure
 from airflow_provider_neuro_buckets.buckets.models import Bucket
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores.base import (
@@ -251,12 +252,9 @@ class GcsStore:
             async with slots:
                 failures.update(await self._delete_batch(some))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for at in range(0, len(keys), BATCH):
-                    group.create_task(delete_some(keys[at : at + BATCH]))
-        except* BucketsError as errors:
-            raise errors.exceptions[0] from None
+        async with first_failure(), asyncio.TaskGroup() as group:
+            for at in range(0, len(keys), BATCH):
+                group.create_task(delete_some(keys[at : at + BATCH]))
         return failures
 
     async def _delete_each(self, keys: Sequence[str]) -> dict[str, BucketsError]:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, Conflict, IntegrityError, TransientError
+from airflow_provider_neuro_buckets.buckets.failures import first_failure
 from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobMeta,
     BlobStore,
@@ -81,19 +82,16 @@ async def _send(
     """
     slots = asyncio.Semaphore(PARTS_IN_FLIGHT)
     number, part, more = 1, first, True
-    try:
-        async with asyncio.TaskGroup() as group:
-            while True:
-                await slots.acquire()
-                group.create_task(upload.put_part(number, part)).add_done_callback(lambda _: slots.release())
-                if digest is not None:
-                    await asyncio.to_thread(digest.update, part)
-                if not more:
-                    return
-                part, more = await anext(rest)
-                number += 1
-    except* Exception as errors:  # noqa: BLE001 - unwrapped, not handled: the caller sees the first failure as it was
-        raise errors.exceptions[0] from None
+    async with first_failure(), asyncio.TaskGroup() as group:
+        while True:
+            await slots.acquire()
+            group.create_task(upload.put_part(number, part)).add_done_callback(lambda _: slots.release())
+            if digest is not None:
+                await asyncio.to_thread(digest.update, part)
+            if not more:
+                return
+            part, more = await anext(rest)
+            number += 1
 
 
 async def read_content(store: BlobStore, key: str, *, offset: int = 0) -> AsyncGenerator[bytes, None]:

@@ -9,6 +9,8 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Self, TypeVar
 
+from airflow_provider_neuro_buckets.buckets.failures import first_failure
+
 T = TypeVar("T")
 
 AHEAD = 10_000
@@ -30,7 +32,7 @@ async def work_off(source: AsyncGenerator[T, None], work: Callable[[T], Awaitabl
         while (item := await queue.get()) is not None:
             await work(item)
 
-    async with _first_failure(), asyncio.TaskGroup() as group:
+    async with first_failure(), asyncio.TaskGroup() as group:
         group.create_task(produce())
         for _ in range(workers):
             group.create_task(consume())
@@ -47,32 +49,9 @@ async def share(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, wor
         for item in left:
             await work(item)
 
-    async with _first_failure(), asyncio.TaskGroup() as group:
+    async with first_failure(), asyncio.TaskGroup() as group:
         for _ in range(workers):
             group.create_task(consume())
-
-
-@asynccontextmanager
-async def _first_failure() -> AsyncIterator[None]:
-    """Raise the first exception of a group as it was."""
-    try:
-        yield
-    except BaseExceptionGroup as errors:
-        raise first_of(errors) from None
-
-
-def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first exception in a group of groups; before others one that nobody may catch, such as a time-out."""
-    flat = list(_flat(errors))
-    return next((error for error in flat if not isinstance(error, Exception)), flat[0])
-
-
-def _flat(errors: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
-    for error in errors.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _flat(error)
-        else:
-            yield error
 
 
 async def in_thread(work: Callable[[], T]) -> T:

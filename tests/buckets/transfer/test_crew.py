@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from airflow_provider_neuro_buckets.buckets.transfer.crew import (
     Folders,
-    first_of,
     in_thread,
     made_in_thread,
     parent_of,
@@ -110,13 +109,6 @@ async def test_cancelling_closes_the_source_and_the_workers() -> None:
         await task
     assert closed == ["closed"]
     assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-def test_of_a_group_the_first_failure_counts_and_before_it_one_that_must_not_be_caught() -> None:
-    inner = ExceptionGroup("inner", [KeyError("first"), ValueError("second")])
-    assert str(first_of(ExceptionGroup("outer", [inner, OSError()]))) == "'first'"
-    stop = Stop()
-    assert first_of(BaseExceptionGroup("outer", [inner, stop])) is stop
 
 
 async def test_a_thread_is_waited_for_however_often_its_caller_is_cancelled() -> None:
