@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 MARK = "neuro_buckets_transfer"
 """The key in the task state store. A mark says what is moved, where and when the first try began to, and what finds the
 large uploads that were cut off."""
+WRITES_EVERY = 5.0
+"""Seconds between two looks at what would have to be written down: a process that is killed has no time for it."""
 MOST_NOTES = 100
 """A value in the store has to stay small; more than are sent at once are seldom cut off."""
 
@@ -68,7 +71,7 @@ def tries_of(transfer: Transfer, context: Context) -> Iterator[Tries]:
         transfer.log.info(said, mark["began"])
     else:
         mark = {"what": what, "host": socket.gethostname(), "began": datetime.now(UTC).isoformat(), "uploads": {}}
-        store.set(MARK, mark)
+        store.set(MARK, dict(mark))
     tries = Tries(
         has_earlier=has_earlier,
         began=_time_here(mark) if has_earlier else None,
@@ -76,23 +79,46 @@ def tries_of(transfer: Transfer, context: Context) -> Iterator[Tries]:
         notes=dict(mark["uploads"]),
     )
     try:
-        yield tries
+        with _written_down_meanwhile(store, mark, tries):
+            yield tries
     except BaseException:
         _write_down(store, mark, tries)
         raise
     store.delete(MARK)
 
 
-def _write_down(store: TaskStateStoreAccessor, mark: dict[str, Any], tries: Tries) -> None:
-    """Keep what finds the large uploads that were cut off; never in the way of why they were."""
-    from airflow.sdk.exceptions import AirflowRuntimeError  # noqa: PLC0415 - loads when the task fails
+@contextmanager
+def _written_down_meanwhile(store: TaskStateStoreAccessor, mark: dict[str, Any], tries: Tries) -> Iterator[None]:
+    """Write down every few seconds what the next try needs, should this one be killed."""
+    is_over = threading.Event()
 
-    uploads: dict[str, Any] = dict(tuple(tries.notes.items())[:MOST_NOTES])
+    def write() -> None:
+        while not is_over.wait(WRITES_EVERY):
+            _write_down(store, mark, tries)
+
+    writer = threading.Thread(target=write, name="neuro-buckets notes for the next try", daemon=True)
+    if tries.has_later:
+        writer.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        if tries.has_later:
+            writer.join()
+
+
+def _write_down(store: TaskStateStoreAccessor, mark: dict[str, Any], tries: Tries) -> None:
+    """Keep what finds the large uploads that were cut off, if it has changed; never in the way of why they were."""
+    from airflow.sdk.exceptions import AirflowRuntimeError  # noqa: PLC0415 - loads when there is something to write
+
+    uploads: dict[str, Any] = dict(tuple(tries.notes_so_far().items())[:MOST_NOTES])
     if uploads != mark["uploads"]:
         try:
             store.set(MARK, mark | {"uploads": uploads})
         except AirflowRuntimeError as error:
             log.warning("The next try will begin the large uploads anew: %s", error)
+        else:
+            mark["uploads"] = uploads
 
 
 def _time_here(mark: dict[str, Any]) -> datetime | None:

@@ -191,7 +191,8 @@ async def cut_off(rig: Rig, key: str, sent: dict[int, bytes]) -> str:
     async with rig.store.resume(key, None) as upload:
         for number, part in sent.items():
             await upload.put_part(number, part)
-        return upload.keep()
+        upload.keep()
+        return upload.note()
 
 
 async def finish(rig: Rig, key: str, parts: list[bytes], note: str) -> int:

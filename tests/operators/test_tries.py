@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import TransferError
+from airflow_provider_neuro_buckets.operators import tries as module
 from airflow_provider_neuro_buckets.operators.transfers import (
     BucketCopyDirOperator,
     BucketDownloadDirOperator,
@@ -186,6 +188,26 @@ def test_what_finds_the_large_uploads_that_were_cut_off_is_written_down_for_the_
     with tries_of(upload(), second(states)) as tries:
         assert tries.notes == {"key": ["file", "id 1,2"]}
         assert (tries.has_earlier, tries.has_later) == (True, False)
+    assert states.kept == {}
+
+
+def test_it_is_written_down_while_the_try_goes_on_too_for_a_process_that_is_killed_has_no_time_for_it(
+    upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WRITES_EVERY", 0.001)
+    states, written = States(), threading.Event()
+
+    def set_it(key: str, value: Any, **_: Any) -> None:
+        States.set(states, key, value)
+        if value["uploads"]:
+            written.set()
+
+    monkeypatch.setattr(states, "set", set_it)
+    with tries_of(upload(), first(states)) as tries:
+        tries.begins("key", "file", lambda: "id 1-2")
+        assert written.wait(30)
+        assert states.kept[MARK]["uploads"] == {"key": ["file", "id 1-2"]}
+        assert tries.notes == {}
     assert states.kept == {}
 
 

@@ -66,9 +66,12 @@ class ResumedAzureUpload(AzureUpload):
         self._sizes[number] = size_of(body)
         self.spared += size_of(body)
 
-    def keep(self) -> str:
-        """Do nothing: Azure keeps them, and tells of them."""
+    def note(self) -> str:
+        """Return nothing: Azure tells of them."""
         return ""
+
+    def keep(self) -> None:
+        """Do nothing: Azure keeps them."""
 
     def _id_of(self, number: int) -> str:
         return block_id(self._names[number], number) if number in self._names else super()._id_of(number)

@@ -204,11 +204,15 @@ class ResumedUpload(MultipartUpload, Protocol):
         """Bytes of parts that were there already."""
         ...
 
-    def keep(self) -> str:
-        """Leave the parts for a later upload, rather than abort, if the block ends without `complete`.
+    def note(self) -> str:
+        """Return what a later upload finds the parts by that are there now; empty if none are, or it finds them anyway.
 
-        :returns: what that upload finds them by; empty if there are none, or it finds them anyway.
+        Callable from any thread.
         """
+        ...
+
+    def keep(self) -> None:
+        """Leave the parts for a later upload, rather than abort, if the block ends without `complete`."""
         ...
 
 
@@ -266,8 +270,8 @@ class BlobStore(Protocol):
         """Take up an upload in parts that was cut off, or begin one; else as `multipart`.
 
         :param part: the content, by which an upload that is there is known to be of the same; `None` begins one.
-        :param note: what the upload that was cut off returned from `keep`, if it was of the same content. Should it be
-            gone or of other content after all, `put_part` or `complete` raises `ResourceNotFound` or `BadRequest`.
+        :param note: what `note` of the upload that was cut off said, if it was of the same content. Should it be gone
+            or of other content after all, `put_part` or `complete` raises `ResourceNotFound` or `BadRequest`.
         :raises UnsupportedProvider: there is no `Capability.RESUME`.
         """
         ...

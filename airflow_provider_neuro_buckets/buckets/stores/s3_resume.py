@@ -9,7 +9,7 @@ is of the same content, whoever began it. Of what is noted, S3 itself compares t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
@@ -62,7 +62,7 @@ class ResumedS3Upload(S3Upload):
         """Go on with the upload of a note, or the newest that is of this content; if there is none, begin one."""
         if note:
             self._id, _, numbers = note.partition(" ")
-            self._noted, self._is_open = frozenset(map(int, numbers.split(","))), True
+            self._noted, self._is_open = read(numbers), True
         elif part is None or not await self._found(part):
             await self.begin()
 
@@ -90,13 +90,15 @@ class ResumedS3Upload(S3Upload):
         self._sizes[number] = left.size
         self.spared += left.size
 
-    def keep(self) -> str:
-        """Leave the parts for a later upload, if any were sent; return the id of the upload, and which they are."""
-        numbers = sorted({*self._parts, *self._left, *self._noted})
-        if not self._is_open or not numbers:
-            return ""
-        self._is_open = False
-        return f"{self._id} {','.join(map(str, numbers))}"
+    def note(self) -> str:
+        """Return the id of the upload, and the numbers of the parts that are there, if there are any."""
+        numbers = {*self._parts, *self._left, *self._noted}
+        return f"{self._id} {written(numbers)}" if numbers else ""
+
+    def keep(self) -> None:
+        """Leave the parts for a later upload, if any were sent."""
+        if self._parts or self._left or self._noted:
+            self._is_open = False
 
     async def _unfinished(self) -> list[str]:
         """Return the newest uploads of exactly this key that were begun and not ended."""
@@ -132,6 +134,26 @@ async def _is_of(left: Mapping[int, _Left], part: PartOf) -> bool:
     first = min(left)
     body = await part(first)
     return body is not None and await in_thread_if_large(left[first].is_content, body)
+
+
+def written(numbers: Iterable[int]) -> str:
+    """Write numbers of parts, short where they follow each other: ``1-57,60``."""
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and spans[-1][-1] == number - 1:
+            spans[-1][1:] = [number]
+        else:
+            spans.append([number])
+    return ",".join("-".join(map(str, span)) for span in spans)
+
+
+def read(text: str) -> frozenset[int]:
+    """Read what `written` wrote."""
+    numbers: set[int] = set()
+    for span in text.split(","):
+        first, _, last = span.partition("-")
+        numbers.update(range(int(first), int(last or first) + 1))
+    return frozenset(numbers)
 
 
 def _records(answer: bytes, name: str, *roots: str) -> tuple[dict[str, str], Sequence[dict[str, str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,26 +31,39 @@ class Tries:
     :param has_later: whether another may come: a large file that is cut off is left for it as far as it came.
     :param notes: of each large upload that was cut off, by its key, the file as it was and what finds its parts: the
         try reads those of the one before and leaves its own. Without them, a provider has to tell of the parts.
+        While the try runs, `notes_so_far` has those that a try after it would need if it ended now.
     """
 
     has_earlier: bool = False
     began: datetime | None = None
     has_later: bool = False
     notes: dict[str, list[str]] = field(default_factory=dict, compare=False)
+    _under_way: dict[str, tuple[str, Callable[[], str]]] = field(default_factory=dict, compare=False, repr=False)
 
     def resumes(self, *, continues: bool) -> bool:
         """Whether large files are gone on with where they were cut off."""
         return continues or self.has_earlier or self.has_later
 
-    def take_note(self, key: str, version: str) -> str:
-        """Take what finds the parts of a large upload, of one version of its file; empty if nothing does."""
-        noted, note = self.notes.pop(key, ("", ""))
+    def note_of(self, key: str, version: str) -> str:
+        """Return what finds the parts of a large upload, of one version of its file; empty if nothing does."""
+        noted, note = self.notes.get(key, ("", ""))
         return note if noted == version else ""
 
-    def leave_note(self, key: str, version: str, note: str) -> None:
-        """Leave it for the next try, if there is anything to find and another try to come."""
-        if note and self.has_later:
-            self.notes[key] = [version, note]
+    def begins(self, key: str, version: str, note: Callable[[], str]) -> None:
+        """Take note that a large upload goes on, and of what tells how to find its parts at any time."""
+        self._under_way[key] = version, note
+
+    def ends(self, key: str, *, is_left: bool) -> None:
+        """Forget a large upload, unless its parts are left for the next try."""
+        version, note = self._under_way.pop(key, ("", str))
+        self.notes.pop(key, None)
+        if is_left and self.has_later and (left := note()):
+            self.notes[key] = [version, left]
+
+    def notes_so_far(self) -> dict[str, list[str]]:
+        """Return the notes as they would be if this try were killed now. Callable from any thread."""
+        now = {key: [version, note()] for key, (version, note) in tuple(self._under_way.items())}
+        return {**self.notes, **{key: note for key, note in now.items() if note[1]}}
 
     def of_blob(self, *, file_changed: float, blob_modified: datetime | None, skew: float) -> Freshness:
         """Tell by the times whether an earlier try has written a blob, of a file that has not changed since.

@@ -212,7 +212,7 @@ class Upload:
         """Send the parts that an upload which was cut off has not sent; if this one is, leave them for the next."""
         is_next = self.existing.continues or self.tries.has_earlier
         version = f"{file.size} {file.mtime} {file.changed}"
-        note = self.tries.take_note(key, version)
+        note = self.tries.note_of(key, version)
 
         async def part(number: int) -> Bytes | None:
             if number > len(parts):
@@ -223,12 +223,16 @@ class Upload:
         async with AsyncExitStack() as stack:
             async with self.window.slot(len(parts[0])):
                 upload = await stack.enter_async_context(self.store.resume(key, part if is_next else None, note=note))
+            self.tries.begins(key, version, upload.note)
+            is_left = False
             try:
                 stored = await self._whole(source, upload, parts, file.relative)
             except BaseException as error:
-                if may_pass(error) and (self.existing.continues or self.tries.has_later):
-                    self.tries.leave_note(key, version, upload.keep())
+                if is_left := may_pass(error) and (self.existing.continues or self.tries.has_later):
+                    upload.keep()
                 raise
+            finally:
+                self.tries.ends(key, is_left=is_left)
         self.outcome.spared(upload.spared)
         return stored
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from airflow_provider_neuro_buckets.buckets.stores.s3_resume import read, written
 from conformance.rigs.base import Rig
 
 PART = 5 * 1024 * 1024
@@ -70,3 +73,13 @@ async def test_more_parts_than_a_page_are_listed_page_by_page(moto_rig: Rig) -> 
         for number, content in enumerate(parts, start=1):
             await upload.put_part(number, content)
     assert upload.spared == 16 * 1003
+
+
+@given(st.sets(st.integers(1, 30), min_size=1))
+def test_numbers_of_parts_are_read_as_they_were_written(numbers: set[int]) -> None:
+    assert read(written(numbers)) == numbers
+
+
+def test_numbers_that_follow_each_other_are_written_short() -> None:
+    assert written(range(1, 10_001)) == "1-10000"
+    assert written([7, 1, 2, 5, 4]) == "1-2,4-5,7"

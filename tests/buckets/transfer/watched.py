@@ -94,8 +94,11 @@ class WatchedResumed(WatchedUpload):
     def spared(self) -> int:
         return self._resumed.spared
 
-    def keep(self) -> str:
-        return self._resumed.keep()
+    def note(self) -> str:
+        return self._resumed.note()
+
+    def keep(self) -> None:
+        self._resumed.keep()
 
 
 class WatchedStore:
