@@ -1,4 +1,4 @@
-"""The README's tables are what the code declares: providers, methods, types. Run as a program, this file writes it."""
+"""Tables in the README and in docs are what the code and the tests declare. Run as a program, this file writes them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from airflow_provider_neuro_buckets.buckets.stores.registry import STORES, open_
 from airflow_provider_neuro_buckets.buckets.uri import bucket_uri
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from conformance.rigs.registry import RIGS
+from faults.catalogue import PROMISES, files_showing, shown
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+RELIABILITY = ROOT / "docs" / "reliability.md"
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "api.json").read_text())
 TESTED_ON = {"aws": "moto", "azure": "Azurite", "gcp": "fake-gcs-server", "seaweedfs": "SeaweedFS"}
 COLUMNS = {
@@ -87,13 +90,43 @@ def types() -> str:
     )
 
 
+def promises() -> str:
+    """What the tests of faults show, a row for each kind of trouble; without tests there is none."""
+    there = shown()
+    rows = [(promise.promise, [number for number in promise.cases if number in there]) for promise in PROMISES]
+    return table(
+        ["what is promised", "cases", "shown in"],
+        [[promise, str(len(cases)), link_of(files_showing(cases), most=3)] for promise, cases in rows if cases],
+    )
+
+
+def cases() -> str:
+    """What the tests of faults show, case by case."""
+    there = shown()
+    return table(
+        ["case", "what is promised", "tests", "shown in"],
+        [
+            [str(number), words, str(len(there[number])), link_of(files_showing([number]), most=2, up="../")]
+            for promise in PROMISES
+            for number, words in promise.cases.items()
+            if number in there
+        ],
+    )
+
+
+def link_of(files: list[str], *, most: int, up: str = "") -> str:
+    links = [f"[{file}]({up}tests/{file})" for file in files[:most]]
+    return ", ".join(links) + (f" and {len(files) - most} more" if len(files) > most else "")
+
+
 def summary_of(thing: object) -> str:
     """Return the first sentence of a docstring, in the README's markup."""
     paragraph = " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
     return re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", paragraph).replace("``", "`").replace("|", "\\|")
 
 
-TABLES = {"providers": providers, "methods": methods, "types": types}
+TABLES = {"providers": providers, "methods": methods, "types": types, "promises": promises, "cases": cases}
+ELSEWHERE = {"cases": RELIABILITY}
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -111,8 +144,8 @@ def provider_row(provider: str) -> list[str]:
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_what_the_code_declares(name: str) -> None:
     begin, end = marks(name)
-    shown = README.read_text().partition(begin)[2].partition(end)[0]
-    assert shown == TABLES[name](), "write it again with: PYTHONPATH=tests python tests/test_readme.py"
+    there = ELSEWHERE.get(name, README).read_text().partition(begin)[2].partition(end)[0]
+    assert there == TABLES[name](), "write it again with: PYTHONPATH=tests python tests/test_readme.py"
 
 
 def test_every_server_of_the_conformance_suite_is_named() -> None:
@@ -120,13 +153,12 @@ def test_every_server_of_the_conformance_suite_is_named() -> None:
 
 
 def write() -> None:
-    """Replace every table of the README."""
-    text = README.read_text()
+    """Replace every table."""
     for name, make in TABLES.items():
+        page = ELSEWHERE.get(name, README)
         begin, end = marks(name)
-        before, _, rest = text.partition(begin)
-        text = before + begin + make() + end + rest.partition(end)[2]
-    README.write_text(text)
+        before, _, rest = page.read_text().partition(begin)
+        page.write_text(before + begin + make() + end + rest.partition(end)[2])
 
 
 if __name__ == "__main__":
