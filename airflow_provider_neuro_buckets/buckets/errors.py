@@ -10,6 +10,7 @@
     ├── ResourceNotFound          FileNotFoundError   bucket, blob or credentials do not exist
     ├── AlreadyExists             FileExistsError     the name is taken
     ├── BucketNotEmpty            OSError             a bucket that holds blobs is not deleted
+    ├── QuotaExceeded             OSError             the bucket, or whoever pays for it, may hold no more
     ├── IsADirectory              IsADirectoryError   a folder where a blob or file was needed
     ├── NotADirectory             NotADirectoryError  a file where a folder was needed
     ├── BadRequest                ValueError          the service refuses what was sent
@@ -21,17 +22,33 @@
     ├── TransferError             OSError             some files of a folder transfer failed
     └── TransientError            ConnectionError     may succeed when tried again
         ├── Unavailable                               no answer, or 5xx
-        │   └── NotConnected                          no connection: nothing was sent
+        │   ├── NotConnected                          no connection: nothing was sent
+        │   └── Timeout           TimeoutError        no answer in time
         └── Throttled                                 429, SlowDown
 
-Every error is also the builtin that a Python user would catch, and survives pickling.
+Every error is also the builtin that a Python user would catch, with the `errno` of its kind, and survives pickling. Its
+text breaks no line of a log, whatever a name or a service has put into it.
 """
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping, Sequence
+from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, ETIMEDOUT
 from typing import Any
+
+#: What would end a line of a log, colour it, or turn it round: shown as an escape.
+_UNPRINTABLE = {
+    code: ascii(chr(code))[1:-1]
+    for first, last in (
+        (0x00, 0x1F),
+        (0x7F, 0x9F),
+        (0x200E, 0x200F),
+        (0x2028, 0x202E),
+        (0x2066, 0x2069),
+        (0xD800, 0xDFFF),
+    )
+    for code in range(first, last + 1)
+}
 
 
 class BucketsError(Exception):
@@ -42,7 +59,7 @@ class BucketsError(Exception):
     """
 
     def __init__(self, problem: str, *, remedy: str = "") -> None:
-        super().__init__(f"{problem}. {remedy}." if remedy else problem)
+        super().__init__(_sentence(problem, remedy))
         self.problem = problem
         self.remedy = remedy
 
@@ -50,7 +67,16 @@ class BucketsError(Exception):
         return _rebuild, (type(self), self.__dict__.copy())
 
     def __str__(self) -> str:
-        return f"{self.problem}. {self.remedy}." if self.remedy else self.problem
+        return _sentence(self.problem, self.remedy)
+
+
+def _sentence(problem: str, remedy: str) -> str:
+    return shown(f"{problem}. {remedy}." if remedy else problem)
+
+
+def shown(text: str) -> str:
+    """Return a text as it may stand in a line of a log: what is no visible character is escaped."""
+    return text.translate(_UNPRINTABLE)
 
 
 def _rebuild(kind: type[BucketsError], state: dict[str, Any]) -> BucketsError:
@@ -71,37 +97,49 @@ class InvalidAddress(ConfigurationError):
 class AuthenticationError(BucketsError, PermissionError):
     """The token or the storage credentials are not accepted."""
 
+    errno = EACCES
+
 
 class PermissionDenied(BucketsError, PermissionError):
     """The caller is known, but may not do this."""
+
+    errno = EACCES
 
 
 class ResourceNotFound(BucketsError, FileNotFoundError):
     """The bucket, blob or credentials do not exist, or this user may not know that they do."""
 
+    errno = ENOENT
+
 
 class AlreadyExists(BucketsError, FileExistsError):
     """Something of this name exists."""
+
+    errno = EEXIST
 
 
 class BucketNotEmpty(BucketsError, OSError):
     """A bucket that still holds blobs is not deleted."""
 
+    errno = ENOTEMPTY
+
+
+class QuotaExceeded(BucketsError, OSError):
+    """The bucket, its owner or the disks behind it may hold no more: nothing that is written now will get past."""
+
+    errno = EDQUOT
+
 
 class IsADirectory(BucketsError, IsADirectoryError):
     """The address or path is a folder where a blob or file was needed."""
 
-    def __init__(self, problem: str, *, remedy: str = "") -> None:
-        super().__init__(problem, remedy=remedy)
-        self.errno = errno.EISDIR
+    errno = EISDIR
 
 
 class NotADirectory(BucketsError, NotADirectoryError):
     """The address or path is a file where a folder was needed."""
 
-    def __init__(self, problem: str, *, remedy: str = "") -> None:
-        super().__init__(problem, remedy=remedy)
-        self.errno = errno.ENOTDIR
+    errno = ENOTDIR
 
 
 class BadRequest(BucketsError, ValueError):
@@ -147,6 +185,12 @@ class NotConnected(Unavailable):
     """No connection came about, so nothing was sent: whatever it was, it can be sent again."""
 
 
+class Timeout(Unavailable, TimeoutError):
+    """No answer in time; what was asked for may have been done all the same."""
+
+    errno = ETIMEDOUT
+
+
 class Throttled(TransientError):
     """The service asks for fewer requests."""
 
@@ -169,70 +213,42 @@ class TransferError(BucketsError, OSError):
 
     def __str__(self) -> str:
         names = list(self.failures)
-        lines = [f"  {name}: {self.failures[name]}" for name in names[: self.SHOWN]]
+        lines = [f"  {shown(name)}: {self.failures[name]}" for name in names[: self.SHOWN]]
         if len(names) > self.SHOWN:
             lines.append(f"  … and {len(names) - self.SHOWN} more (all of them in `.failures`)")
         return "\n".join([super().__str__(), *lines])
 
 
 #: Codes that a store or the platform gives beside a status, and what they mean whatever the status is.
-_BY_CODE: dict[str, type[BucketsError]] = {
-    "NoSuchKey": ResourceNotFound,
-    "NoSuchBucket": ResourceNotFound,
-    "NoSuchUpload": ResourceNotFound,
-    "BlobNotFound": ResourceNotFound,
-    "ContainerNotFound": ResourceNotFound,
-    "BucketNotEmpty": BucketNotEmpty,
-    "AccessDenied": PermissionDenied,
-    "ExpiredToken": AuthenticationError,
-    "InvalidToken": AuthenticationError,
-    "InvalidAccessKeyId": AuthenticationError,
-    "SignatureDoesNotMatch": AuthenticationError,
-    "AuthenticationFailed": AuthenticationError,
-    "SlowDown": Throttled,
-    "Throttling": Throttled,
-    "ThrottlingException": Throttled,
-    "TooManyRequests": Throttled,
-    "RequestLimitExceeded": Throttled,
-    "rateLimitExceeded": Throttled,
-    "userRateLimitExceeded": Throttled,
-    "ServerBusy": Throttled,
-    "InternalError": Unavailable,
-    "ServiceUnavailable": Unavailable,
-    "RequestTimeout": Unavailable,
-    "IncompleteBody": Unavailable,
-    "OperationAborted": Unavailable,
-    "BadDigest": IntegrityError,
-    "XAmzContentSHA256Mismatch": IntegrityError,
-    "XAmzContentChecksumMismatch": IntegrityError,
-    "PreconditionFailed": Conflict,
-    "BucketAlreadyExists": AlreadyExists,
-    "BucketAlreadyOwnedByYou": AlreadyExists,
-    "ConditionNotMet": Conflict,
-    "SourceConditionNotMet": Conflict,
-    "InvalidBlockList": Conflict,  # another upload to the same key has swept the parts away
-    "Md5Mismatch": IntegrityError,
-    "NoAuthenticationInformation": AuthenticationError,
-    "InvalidAuthenticationInfo": AuthenticationError,
-    "ContainerBeingDeleted": ResourceNotFound,
-    "BlobImmutableDueToPolicy": PermissionDenied,
-    "LeaseIdMissing": BadRequest,
-    "SnapshotsPresent": BadRequest,
-    "InvalidBlobType": BadRequest,
-    "BlobArchived": BadRequest,
-    "BlobBeingRehydrated": BadRequest,
-    "unique": AlreadyExists,
-    "InvalidRequest": BadRequest,
-    "disabled": PermissionDenied,
-    "unsupported": UnsupportedProvider,
+_CODES: dict[type[BucketsError], str] = {
+    ResourceNotFound: "NoSuchKey NoSuchBucket NoSuchUpload BlobNotFound ContainerNotFound ContainerBeingDeleted",
+    BucketNotEmpty: "BucketNotEmpty",
+    PermissionDenied: "AccessDenied AccountProblem AllAccessDisabled AuthorizationFailure disabled"
+    " AuthorizationPermissionMismatch BlobImmutableDueToPolicy InsufficientAccountPermissions",
+    AuthenticationError: "ExpiredToken ExpiredTokenException RequestExpired TokenRefreshRequired InvalidToken"
+    " InvalidAccessKeyId SignatureDoesNotMatch RequestTimeTooSkewed AuthenticationFailed NoAuthenticationInformation"
+    " InvalidAuthenticationInfo authError",
+    Throttled: "SlowDown Throttling ThrottlingException TooManyRequests RequestLimitExceeded rateLimitExceeded"
+    " userRateLimitExceeded ServerBusy",
+    Unavailable: "InternalError ServiceUnavailable IncompleteBody OperationAborted",
+    Timeout: "RequestTimeout OperationTimedOut",
+    IntegrityError: "BadDigest XAmzContentSHA256Mismatch XAmzContentChecksumMismatch Md5Mismatch",
+    # InvalidBlockList: another upload to the same key has swept the parts away
+    Conflict: "PreconditionFailed ConditionNotMet SourceConditionNotMet InvalidBlockList",
+    AlreadyExists: "BucketAlreadyExists BucketAlreadyOwnedByYou unique",
+    QuotaExceeded: "QuotaExceeded quotaExceeded TooManyBuckets XMinioAdminBucketQuotaExceeded XMinioStorageFull",
+    InvalidAddress: "InvalidBucketName InvalidResourceName InvalidUri KeyTooLongError XMinioInvalidObjectName",
+    BadRequest: "InvalidRequest LeaseIdMissing SnapshotsPresent InvalidBlobType BlobArchived BlobBeingRehydrated",
+    UnsupportedProvider: "unsupported",
 }
+_BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _BY_STATUS: dict[int, type[BucketsError]] = {
     400: BadRequest,
     401: AuthenticationError,
     403: PermissionDenied,
     404: ResourceNotFound,
-    408: Unavailable,
+    408: Timeout,
     409: AlreadyExists,
     412: Conflict,
     422: BadRequest,
@@ -241,7 +257,8 @@ _BY_STATUS: dict[int, type[BucketsError]] = {
     501: UnsupportedProvider,
     502: Unavailable,
     503: Unavailable,
-    504: Unavailable,
+    504: Timeout,
+    507: QuotaExceeded,
 }
 
 _REMEDIES: dict[type[BucketsError], str] = {
@@ -254,6 +271,11 @@ _REMEDIES: dict[type[BucketsError], str] = {
     Unavailable: "Try again later; if it lasts, ask the platform's operators",
     Throttled: "Try again later or with a lower max_concurrency",
     Conflict: "Somebody replaced it in the meantime; try again",
+    BadRequest: "Check what was asked for: to ask again changes nothing",
+    IntegrityError: "Try again; if it lasts, something on the way damages what passes",
+    InvalidAddress: "Choose a name that the provider takes",
+    InvalidAnswer: "Check that the address is that of the service, and not of something before it",
+    QuotaExceeded: "Remove what is not needed, or ask the platform's operators for more room",
 }
 
 
@@ -285,7 +307,7 @@ def error_for(
     kind = error_type(status, [code] if code else [])
     said = ": ".join(part for part in (code, detail) if part)
     problem = f"{what}: the service answered {status}" + (f" ({said})" if said else "")
-    error = kind(problem, remedy=_REMEDIES.get(kind, ""))
+    error = kind(problem, remedy=next(_REMEDIES[base] for base in kind.__mro__ if base in _REMEDIES))
     if isinstance(error, TransientError):
         error.retry_after = retry_after
     return error

@@ -9,7 +9,13 @@ from contextlib import asynccontextmanager, contextmanager
 import aiohttp
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
-from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotConnected, Unavailable
+from airflow_provider_neuro_buckets.buckets.errors import (
+    BucketsError,
+    ConfigurationError,
+    NotConnected,
+    Timeout,
+    Unavailable,
+)
 
 CONNECT_SECONDS = 10.0
 
@@ -60,6 +66,8 @@ def network_errors(what: str) -> Iterator[None]:
     """
     try:
         yield
+    except BucketsError:
+        raise  # it says already what happened
     except aiohttp.ClientConnectorCertificateError:
         raise ConfigurationError(
             f"{what}: its TLS certificate is not trusted",
@@ -77,6 +85,6 @@ def network_errors(what: str) -> Iterator[None]:
     except aiohttp.ConnectionTimeoutError:
         raise NotConnected(f"{what}: no connection in time", remedy="Check the address, or try again later") from None
     except TimeoutError:
-        raise Unavailable(f"{what}: no answer in time", remedy="Try again later") from None
+        raise Timeout(f"{what}: no answer in time", remedy="Try again later") from None
     except (aiohttp.ClientError, OSError) as error:
         raise Unavailable(f"{what}: the connection broke ({type(error).__name__})", remedy="Try again later") from None

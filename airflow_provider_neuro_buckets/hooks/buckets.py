@@ -105,10 +105,10 @@ class NeuroBucketsHook(BlockingFace, BaseHook):
         """Prove the token and the right to list; says for which cluster, org and project. Takes at most 10 s."""
         try:
             return True, self.call(lambda buckets: asyncio.wait_for(buckets.check(), TEST_SECONDS))
-        except TimeoutError:
-            return False, f"connection {self.neuro_buckets_conn_id!r}: no answer within {TEST_SECONDS:.0f} s"
         except BucketsError as error:
             return False, str(error)
+        except TimeoutError:
+            return False, f"connection {self.neuro_buckets_conn_id!r}: no answer within {TEST_SECONDS:.0f} s"
 
     def _no_connection(self) -> ConfigurationError:
         return ConfigurationError(
