@@ -11,7 +11,7 @@ from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 
 EARLIEST_RENEWAL = timedelta(minutes=5)
 PAUSE_BETWEEN_RENEWALS = timedelta(seconds=30)
-CLOCKS_DISAGREE = timedelta(minutes=1)
+SHORTEST_LIFE = timedelta(seconds=0.5)
 _EXPIRY_KEYS = ("expiration", "expiry", "expire_time")
 
 
@@ -95,8 +95,8 @@ class CredentialSource:
     async def _replace(self) -> BucketCredentials:
         fresh = await self._fetch()
         ends, now = expires_at(fresh), self._now()
-        # Credentials that ended long before they arrived tell of two clocks: then only a rejection counts.
-        self._ends = None if ends is None or now - ends > CLOCKS_DISAGREE else ends
+        # Credentials that end as they arrive tell of two clocks: then only a rejection counts.
+        self._ends = None if ends is None or ends - now < SHORTEST_LIFE else ends
         self._renew_from = self._ends and self._ends - min(EARLIEST_RENEWAL, (self._ends - now) / 4)
         self._current = fresh
         return fresh

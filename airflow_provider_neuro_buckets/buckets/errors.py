@@ -32,7 +32,7 @@ text breaks no line of a log, whatever a name or a service has put into it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from errno import EACCES, EDQUOT, EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, ETIMEDOUT
 from typing import Any
 
@@ -77,6 +77,13 @@ def _sentence(problem: str, remedy: str) -> str:
 def shown(text: str) -> str:
     """Return a text as it may stand in a line of a log: what is no visible character is escaped."""
     return text.translate(_UNPRINTABLE)
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """Return what a service has said without the secrets that it repeats."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _rebuild(kind: type[BucketsError], state: dict[str, Any]) -> BucketsError:

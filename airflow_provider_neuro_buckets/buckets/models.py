@@ -69,6 +69,18 @@ class BucketCredentials:
     read_only: bool = False
 
 
+_OPEN_DATA = frozenset(
+    {"bucket_name", "region_name", "endpoint_url", "storage_endpoint", "project", "expiration", "expiry", "expire_time"}
+)
+"""Keys of credentials that are no secret; all others, known or not, are treated as one."""
+_SHORTEST_SECRET = 8
+
+
+def secrets_among(keys: Mapping[str, str]) -> list[str]:
+    """Return every secret among a provider's keys."""
+    return [value for name, value in keys.items() if name not in _OPEN_DATA and len(value) >= _SHORTEST_SECRET]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersistentBucketCredentials:
     """Credentials for some buckets that live until they are deleted."""

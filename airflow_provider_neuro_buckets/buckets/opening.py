@@ -11,18 +11,12 @@ import aiohttp
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.listing import Listing
-from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials
+from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials, secrets_among
 from airflow_provider_neuro_buckets.buckets.persistent import PersistentBuckets
 from airflow_provider_neuro_buckets.buckets.platform import Platform
 from airflow_provider_neuro_buckets.buckets.retry import DATA
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore
 from airflow_provider_neuro_buckets.buckets.stores.registry import open_store
-
-_OPEN_DATA = frozenset(
-    {"bucket_name", "region_name", "endpoint_url", "storage_endpoint", "project", "expiration", "expiry", "expire_time"}
-)
-"""Keys of credentials that are no secret; all others, known or not, are treated as one."""
-_SHORTEST_SECRET = 8
 
 
 class Opener:
@@ -72,6 +66,5 @@ class Opener:
         """Let the surroundings mask every secret among a provider's keys, before anything can print it."""
         if self._config.on_secret is None:
             return
-        for name, value in keys.items():
-            if name not in _OPEN_DATA and len(value) >= _SHORTEST_SECRET:
-                await self._config.on_secret(value)
+        for secret in secrets_among(keys):
+            await self._config.on_secret(secret)

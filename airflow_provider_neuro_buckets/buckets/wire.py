@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -25,6 +25,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     TransientError,
     Unavailable,
     error_for,
+    masked,
 )
 from airflow_provider_neuro_buckets.buckets.retry import CONTROL_PLANE, attempt
 from airflow_provider_neuro_buckets.buckets.session import network_errors
@@ -155,7 +156,7 @@ class Wire:
                 text = await _read_capped(response, what)
         if response.ok and response.status < 300:  # noqa: PLR2004 - a redirect is not followed: it would carry the token
             return _parse(text, what) if text else None
-        raise _refusal(response, text, what)
+        raise _refusal(response, text, what, secrets=[self._config.token] if self._config.token else [])
 
     def _compare_clocks(self, response: aiohttp.ClientResponse) -> None:
         with suppress(KeyError, ValueError):
@@ -184,7 +185,7 @@ def _parse(text: bytes, what: str) -> Any:
         ) from None
 
 
-def _refusal(response: aiohttp.ClientResponse, text: bytes, what: str) -> BucketsError:
+def _refusal(response: aiohttp.ClientResponse, text: bytes, what: str, *, secrets: Sequence[str]) -> BucketsError:
     """Build the error for a refused request: by status and by text, since the platform says 500 for many things."""
     if response.status in range(300, 400):
         return InvalidAnswer(
@@ -200,7 +201,7 @@ def _refusal(response: aiohttp.ClientResponse, text: bytes, what: str) -> Bucket
     return error_for(
         response.status,
         what=what,
-        detail=detail[:LONGEST_DETAIL],
+        detail=masked(detail, secrets)[:LONGEST_DETAIL],
         code=code,
         retry_after=float(delay) if delay.isdigit() else None,
     )

@@ -200,3 +200,7 @@ class AzureSigner:
     def is_expired(self, status: int, code: str, method: str) -> bool:  # noqa: ARG002 - Signer's signature
         """Whether the SAS may have ended: Azure answers a wrong, an ended and a revoked one alike."""
         return code in _REJECTED or status == HTTPStatus.UNAUTHORIZED
+
+    def sets_clock(self, code: str, skew: float) -> bool:  # noqa: ARG002 - Signer's signature
+        """Whether the time was the reason for a refusal, and is put right: never, as no code tells."""
+        return False

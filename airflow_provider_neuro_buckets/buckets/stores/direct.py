@@ -26,8 +26,9 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     InvalidAnswer,
     Unavailable,
     error_for,
+    masked,
 )
-from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
+from airflow_provider_neuro_buckets.buckets.models import BucketCredentials, secrets_among
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy, attempt
 from airflow_provider_neuro_buckets.buckets.session import network_errors
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
@@ -70,6 +71,22 @@ class Signer(Protocol):
     def is_expired(self, status: int, code: str, method: str) -> bool:
         """Whether a refusal may mean that the credentials have ended."""
         ...
+
+    def sets_clock(self, code: str, skew: float) -> bool:
+        """Whether a refusal is about the time of a signature, and the next one is made by the server's clock.
+
+        :param skew: local clock minus the server's, in seconds.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An answer that is no success, and what may be done about it."""
+
+    error: BucketsError
+    is_expired: bool = False
+    is_clock_set: bool = False
 
 
 class BufferPayload(payload.Payload):
@@ -152,21 +169,23 @@ class DirectLane:
             response.release() if response.content.is_eof() else response.close()
 
     async def _send(self, request: Request) -> aiohttp.ClientResponse:
-        """Send a request; once more with renewed credentials when they have ended."""
+        """Send a request; once more with renewed credentials when they have ended, or with the server's time."""
         credentials = await self._credentials.current()
         response = await self._once(request, credentials)
         if _is_success(response):
             return response
-        error, expired = await self._refusal(request, response)
-        if not expired:
-            raise error
-        renewed = await self._credentials.renew(credentials)
-        if renewed.credentials == credentials.credentials:
-            raise error  # there are no others: these were revoked
-        response = await self._once(request, renewed)
+        refusal = await self._refusal(request, response, credentials)
+        if refusal.is_expired:
+            renewed = await self._credentials.renew(credentials)
+            if renewed.credentials == credentials.credentials:
+                raise refusal.error  # there are no others: these were revoked
+            credentials = renewed
+        elif not refusal.is_clock_set:
+            raise refusal.error
+        response = await self._once(request, credentials)
         if _is_success(response):
             return response
-        raise (await self._refusal(request, response))[0]
+        raise (await self._refusal(request, response, credentials)).error
 
     async def _once(self, request: Request, credentials: BucketCredentials) -> aiohttp.ClientResponse:
         url, headers = self._signer.sign(credentials, request)
@@ -183,10 +202,12 @@ class DirectLane:
         now = time.time()
         if self._skew is None or now - self._skew[0] > _CLOCKS_AGREE_SECONDS:
             with suppress(KeyError, ValueError):
-                self._skew = (now, now - parsedate_to_datetime(response.headers["Date"]).timestamp())
+                self._skew = (now, _skew_of(response))
 
-    async def _refusal(self, request: Request, response: aiohttp.ClientResponse) -> tuple[BucketsError, bool]:
-        """Return the error for a refusal, and whether it may mean ended credentials."""
+    async def _refusal(
+        self, request: Request, response: aiohttp.ClientResponse, credentials: BucketCredentials
+    ) -> _Refusal:
+        """Return what a refusal means."""
         try:
             body = await read_capped(response, LARGEST_ERROR, request.what)
         except (InvalidAnswer, Unavailable):
@@ -197,20 +218,31 @@ class DirectLane:
             redirect = InvalidAnswer(
                 f"{request.what}: the storage redirects elsewhere", remedy="Check the endpoint and region of the bucket"
             )
-            return redirect, False
+            return _Refusal(redirect)
         code, message = self._signer.error_code(body, response.headers)
         delay = response.headers.get("Retry-After", "")
         error = error_for(
             response.status,
             what=request.what,
             code=code,
-            detail=message[:200],
+            detail=masked(message, secrets_among(credentials.credentials))[:200],
             retry_after=float(delay) if delay.isdigit() else None,
         )
         expired = self._signer.is_expired(response.status, code, request.method)
         if expired and not isinstance(error, AuthenticationError):
             error = AuthenticationError(error.problem, remedy=error.remedy)
-        return error, expired
+        is_clock_set = False
+        with suppress(KeyError, ValueError):
+            is_clock_set = self._signer.sets_clock(code, _skew_of(response))
+        return _Refusal(error, expired, is_clock_set)
+
+
+def _skew_of(response: aiohttp.ClientResponse) -> float:
+    """Return the local clock minus the server's, in seconds.
+
+    :raises KeyError: the answer has no date; likewise `ValueError`.
+    """
+    return time.time() - parsedate_to_datetime(response.headers["Date"]).timestamp()
 
 
 def _is_success(response: aiohttp.ClientResponse) -> bool:

@@ -37,9 +37,12 @@ class Seal:
         """Return the URL of a request, encoded."""
         return self._base + request.path + ("?" + request.query if request.query else "")
 
-    def headers(self, request: Request) -> dict[str, str]:
-        """Return the headers of a request, and those that sign it now."""
-        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    def headers(self, request: Request, *, skew: float = 0.0) -> dict[str, str]:
+        """Return the headers of a request, and those that sign it now.
+
+        :param skew: local clock minus the server's, in seconds, where they differ too much to be ignored.
+        """
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() - skew))
         headers = {**request.headers, "X-Amz-Date": now, "X-Amz-Content-SHA256": UNSIGNED}
         if self._secrets.token:
             headers["X-Amz-Security-Token"] = self._secrets.token

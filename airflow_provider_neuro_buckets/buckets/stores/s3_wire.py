@@ -58,6 +58,7 @@ class S3Signer:
     def __init__(self) -> None:
         self._for: BucketCredentials | None = None
         self._seal: Seal | None = None
+        self._skew = 0.0
 
     def sign(self, credentials: BucketCredentials, request: Request) -> tuple[str, dict[str, str]]:
         """Return URL and headers of a signed request."""
@@ -65,7 +66,7 @@ class S3Signer:
             keys = credentials.credentials
             self._seal = Seal(_secrets(keys), region=region(keys), base=bucket_url(keys))
             self._for = credentials
-        return self._seal.url(request), self._seal.headers(request)
+        return self._seal.url(request), self._seal.headers(request, skew=self._skew)
 
     def presign(self, credentials: BucketCredentials, key: str, seconds: int) -> str:
         """Return a URL with which anybody can GET `key`."""
@@ -81,6 +82,13 @@ class S3Signer:
     def is_expired(self, status: int, code: str, method: str) -> bool:  # noqa: ARG002 - Signer's signature
         """Whether the credentials may have ended. A refused HEAD never tells: it has no body to tell it in."""
         return code in _EXPIRED
+
+    def sets_clock(self, code: str, skew: float) -> bool:
+        """Sign by the server's clock from now on, if a refusal says that the local one is too far from it."""
+        if code != "RequestTimeTooSkewed":
+            return False
+        self._skew = skew
+        return True
 
 
 def error_in(body: bytes) -> tuple[str, str]:
