@@ -314,7 +314,7 @@ def expired_unless(token: str, then: Choice, *, code: str = "ExpiredToken") -> C
     return choose
 
 
-async def test_fifty_requests_whose_credentials_end_at_once_renew_them_once() -> None:
+async def test_fifty_requests_whose_credentials_end_at_once_renew_them_once_f59() -> None:
     async with crafted(expired_unless("second", in_turn(blob(CONTENT)))) as server:
         renewals = Renewals(server, "first", "second")
         async with store_at(server, fetch=renewals) as store:
@@ -332,7 +332,7 @@ async def test_every_way_to_say_that_credentials_ended_renews_them(code: str) ->
         assert renewals.count == 2
 
 
-async def test_renewed_credentials_that_are_refused_as_well_end_the_request() -> None:
+async def test_renewed_credentials_that_are_refused_as_well_end_the_request_f60() -> None:
     async with crafted(in_turn(refusal(400, "ExpiredToken"))) as server:
         renewals = Renewals(server, "first", "second", "third")
         async with store_at(server, fetch=renewals) as store:
@@ -342,7 +342,7 @@ async def test_renewed_credentials_that_are_refused_as_well_end_the_request() ->
         assert len(server.asked) == 2
 
 
-async def test_revoked_credentials_without_others_are_not_sent_again() -> None:
+async def test_revoked_credentials_without_others_are_not_sent_again_f65() -> None:
     async with crafted(in_turn(refusal(403, "InvalidAccessKeyId"))) as server:
         async with store_at(server, fetch=Renewals(server, "only")) as store:
             with pytest.raises(AuthenticationError):
@@ -350,7 +350,7 @@ async def test_revoked_credentials_without_others_are_not_sent_again() -> None:
         assert len(server.asked) == 1
 
 
-async def test_a_denied_permission_renews_nothing() -> None:
+async def test_a_denied_permission_renews_nothing_f63() -> None:
     async with crafted(in_turn(refusal(403, "AccessDenied"))) as server:
         renewals = Renewals(server, "first", "second")
         async with store_at(server, fetch=renewals) as store:
@@ -388,7 +388,7 @@ async def test_a_head_that_is_refused_while_a_get_is_not_stays_refused() -> None
         assert [asked.method for asked in server.asked] == ["HEAD", "GET", "HEAD"]
 
 
-async def test_credentials_that_end_during_an_upload_do_not_end_the_upload() -> None:
+async def test_credentials_that_end_during_an_upload_do_not_end_the_upload_f58() -> None:
     parts_seen: list[str] = []
 
     def choose(asked: Asked) -> Answer:

@@ -128,7 +128,7 @@ async def test_a_blob_deleted_between_listing_and_reading_fails_alone(aws: Rig, 
 
 
 @pytest.mark.parametrize("exists", [False, True])
-async def test_a_disk_without_room_is_noticed_before_anything_is_fetched_and_ends_the_transfer(
+async def test_a_disk_without_room_is_noticed_before_anything_is_fetched_and_ends_the_transfer_f69(
     aws: Rig, tmp_path: Path, *, exists: bool
 ) -> None:
     small_disk = tmp_path / "disk"

@@ -69,7 +69,7 @@ def shrink(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [overwrite, grow, shrink])
 @pytest.mark.parametrize(("verb", "start"), [("part", 1), ("part", 2), ("part", 3)])
-async def test_a_file_that_changes_while_its_parts_are_sent_is_not_kept(
+async def test_a_file_that_changes_while_its_parts_are_sent_is_not_kept_f72(
     aws: Rig, tmp_path: Path, change: Callable[[Path], None], verb: str, start: int
 ) -> None:
     plant(tmp_path, {"f": LARGE})
@@ -86,7 +86,7 @@ async def test_a_file_that_changes_while_its_parts_are_sent_is_not_kept(
     assert await aws.unfinished() == []
 
 
-async def test_in_a_folder_only_the_file_that_changed_fails(aws: Rig, tmp_path: Path) -> None:
+async def test_in_a_folder_only_the_file_that_changed_fails_f72(aws: Rig, tmp_path: Path) -> None:
     plant(tmp_path, {"a": SMALL, "b": LARGE, "c": SMALL})
     os.utime(tmp_path / "b", (1, 1))
 

@@ -28,7 +28,7 @@ signal.pause()
 """
 
 
-async def test_what_a_killed_process_left_is_removed_by_the_next_run_and_never_uploaded(
+async def test_what_a_killed_process_left_is_removed_by_the_next_run_and_never_uploaded_f78(
     aws: Rig, tmp_path: Path
 ) -> None:
     with subprocess.Popen(  # noqa: ASYNC220 - until its first line

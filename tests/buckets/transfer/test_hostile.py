@@ -55,7 +55,7 @@ def failures(error: TransferError, rig: Rig, prefix: str) -> dict[str, str]:
     return {addresses[address]: str(reason) for address, reason in error.failures.items()}
 
 
-async def test_keys_that_lead_elsewhere_or_nowhere_are_refused_by_name_and_the_others_arrive(
+async def test_keys_that_lead_elsewhere_or_nowhere_are_refused_by_name_and_the_others_arrive_f79(
     aws: Rig, tmp_path: Path
 ) -> None:
     for key in HOSTILE:
@@ -99,7 +99,7 @@ async def test_a_refused_key_can_be_downloaded_by_itself(aws: Rig, tmp_path: Pat
         (["b", "b/"], ["b", "b/"], {}),
     ],
 )
-async def test_a_blob_beside_a_folder_of_its_name_is_refused_with_it_and_neither_is_written(
+async def test_a_blob_beside_a_folder_of_its_name_is_refused_with_it_and_neither_is_written_f83(
     aws: Rig, tmp_path: Path, keys: list[str], refused: list[str], made: dict[str, bytes]
 ) -> None:
     for key in keys:
@@ -142,7 +142,7 @@ async def test_a_marker_makes_a_folder(aws: Rig, tmp_path: Path) -> None:
     assert snapshot(tmp_path) == {"e/": None, "f/": None, "f/g": b"g"}
 
 
-async def test_names_that_a_case_folding_disk_would_mix_are_both_refused(
+async def test_names_that_a_case_folding_disk_would_mix_are_both_refused_f84(
     aws: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No disk here folds case: only the answer to that question is replaced."""
@@ -168,7 +168,7 @@ def test_on_a_case_folding_disk_no_two_kept_files_share_a_path(keys: list[str]) 
 
 
 @pytest.mark.parametrize("existing", list(Existing))
-async def test_links_planted_in_the_destination_lead_nothing_outside(
+async def test_links_planted_in_the_destination_lead_nothing_outside_f75(
     aws: Rig, tmp_path: Path, existing: Existing
 ) -> None:
     for key in ("folder/x", "leaf", "loop/x", "fine"):
@@ -194,7 +194,7 @@ async def test_links_planted_in_the_destination_lead_nothing_outside(
 
 
 @pytest.mark.parametrize("existing", list(Existing))
-async def test_a_folder_where_a_file_should_go_and_a_file_where_a_folder_should_go_fail_alone(
+async def test_a_folder_where_a_file_should_go_and_a_file_where_a_folder_should_go_fail_alone_f71(
     aws: Rig, tmp_path: Path, existing: Existing
 ) -> None:
     for key in ("x", "y/z", "fine"):
@@ -245,7 +245,7 @@ async def test_an_upload_follows_links_inside_fails_those_that_lead_out_and_skip
         await buckets.upload_dir(src, f"{place}/4", symlinks="maybe")
 
 
-async def test_a_pipe_is_no_file_to_upload_and_nobody_waits_for_it(
+async def test_a_pipe_is_no_file_to_upload_and_nobody_waits_for_it_f73(
     buckets: Buckets, place: str, tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / "pipe")

@@ -94,14 +94,14 @@ def test_a_file_replaced_under_its_name_is_read_as_it_was(tmp_path: Path) -> Non
     source.close()
 
 
-def test_a_file_whose_size_hides_its_content_is_not_taken_for_empty() -> None:
+def test_a_file_whose_size_hides_its_content_is_not_taken_for_empty_f73() -> None:
     with pytest.raises(SourceChanged):
         read_whole(Path("/proc/version"), at_most=0)
 
 
 @pytest.mark.usefixtures("open_files")
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
-def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path, kind: str) -> None:
+def test_what_is_no_file_is_refused_and_never_waited_for_f73(tmp_path: Path, kind: str) -> None:
     path = Path("/dev/null") if kind == "device" else tmp_path / "x"
     if kind == "pipe":
         os.mkfifo(path)
@@ -179,7 +179,7 @@ def test_a_target_whose_name_is_a_folder_is_refused_and_leaves_nothing(destinati
 
 
 @pytest.mark.usefixtures("open_files")
-def test_a_disk_without_room_is_noticed_before_the_first_byte(tmp_path: Path) -> None:
+def test_a_disk_without_room_is_noticed_before_the_first_byte_f69(tmp_path: Path) -> None:
     destination = Destination(tmp_path)
     with pytest.raises(OSError, match=str(tmp_path / "f")) as caught:
         destination.begin(("f",), size=1 << 62)
@@ -189,7 +189,7 @@ def test_a_disk_without_room_is_noticed_before_the_first_byte(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("leaf", ["/etc", "outside", "outside/file", "nowhere"])
-def test_a_link_planted_on_the_way_is_never_followed(tmp_path: Path, leaf: str) -> None:
+def test_a_link_planted_on_the_way_is_never_followed_f75(tmp_path: Path, leaf: str) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "file").write_bytes(b"untouched")
     destination = Destination(tmp_path / "dst")
@@ -221,7 +221,7 @@ def test_a_link_planted_in_place_of_the_file_is_replaced_and_its_target_untouche
     assert (tmp_path / "outside").read_bytes() == b"untouched"
 
 
-def test_folders_swapped_for_links_during_the_run_never_lead_outside(tmp_path: Path) -> None:
+def test_folders_swapped_for_links_during_the_run_never_lead_outside_f75(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     destination = Destination(tmp_path / "dst")
@@ -344,7 +344,7 @@ def test_a_disk_that_keeps_case_is_seen_as_such_and_the_probe_leaves_nothing(des
     assert everything(destination.root) == {"a": b""}
 
 
-def test_the_longest_name_of_the_disk_is_written(destination: Destination) -> None:
+def test_the_longest_name_of_the_disk_is_written_f77(destination: Destination) -> None:
     for name in ("n" * 255, "é" * 127, "\U0001f600" * 63):
         destination.write_whole((name,), b"x", None)
         assert (destination.root / name).read_bytes() == b"x"

@@ -115,7 +115,7 @@ async def kill(aws: Rig, folder: Path, content: bytes = LARGE) -> None:
     assert ended.returncode == -signal.SIGKILL
 
 
-async def test_what_a_killed_process_has_written_is_kept_and_the_gaps_are_filled(aws: Rig, tmp_path: Path) -> None:
+async def test_what_a_killed_process_has_written_is_kept_and_the_gaps_are_filled_f78(aws: Rig, tmp_path: Path) -> None:
     await aws.put("k", LARGE)
     await kill(aws, tmp_path)
     there, store = remote(aws, "k")

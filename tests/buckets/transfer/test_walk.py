@@ -123,7 +123,7 @@ async def test_skip_leaves_every_link_out_and_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("symlinks", [Symlinks.INSIDE, Symlinks.FOLLOW])
-async def test_links_that_loop_end_are_told_and_take_nothing_with_them(tmp_path: Path, symlinks: Symlinks) -> None:
+async def test_links_that_loop_end_are_told_and_take_nothing_with_them_f74(tmp_path: Path, symlinks: Symlinks) -> None:
     make(tmp_path, "d/f")
     (tmp_path / "d" / "up").symlink_to("..")
     (tmp_path / "d" / "here").symlink_to(".")
@@ -138,7 +138,7 @@ async def test_links_that_loop_end_are_told_and_take_nothing_with_them(tmp_path:
     )
 
 
-async def test_broken_links_sockets_and_pipes_are_skipped_and_listed(tmp_path: Path) -> None:
+async def test_broken_links_sockets_and_pipes_are_skipped_and_listed_f73(tmp_path: Path) -> None:
     make(tmp_path, "f")
     (tmp_path / "broken").symlink_to("nothing")
     os.mkfifo(tmp_path / "pipe")
@@ -254,7 +254,7 @@ async def test_only_a_file_can_hold_rules(tmp_path: Path, kind: str) -> None:
     assert files(await steps(tmp_path, ignore_file_names={".ignore"})) == ["f"]
 
 
-async def test_a_tree_deeper_than_a_path_can_be_ends_with_an_error_for_that_folder(tmp_path: Path) -> None:
+async def test_a_tree_deeper_than_a_path_can_be_ends_with_an_error_for_that_folder_f77(tmp_path: Path) -> None:
     deep = os.open(tmp_path, os.O_RDONLY)
     name = "d" * 200
     for _ in range(25):
