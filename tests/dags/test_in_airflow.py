@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import airflow.sdk
 import pytest
 from airflow.models.asset import AssetEvent as KeptEvent
 from airflow.models.asset import AssetModel
@@ -32,7 +34,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from airflow_here import DagBag, DagSerialization
-from airflow_provider_neuro_buckets.buckets import Buckets
+from airflow_provider_neuro_buckets.buckets import Buckets, errors
 from platform_rig import Platform, WatchedPlatform, closed_port
 
 pytestmark = [
@@ -308,6 +310,57 @@ def test_each_task_has_a_link_to_the_web_console_of_its_connection(
     without = run("one_upload", conn="neuro_buckets_default", bucket=bucket, src=str(tmp_path))
     assert without.links == {"upload": ""}
     assert "Failed to push an xcom" not in done.said + failed.said + without.said
+
+
+# What is worth another try
+
+
+def test_a_retry_policy_fails_at_once_what_no_retry_can_mend_and_tries_the_rest_again(
+    run: Any, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = platform.buckets()
+    done = run("neuro_buckets_retries", bucket="retries-test")
+    assert (done.state, done.results["count_rows"]) == ("success", 2), done.said
+    if not hasattr(airflow.sdk, "ExceptionRetryPolicy"):
+        return  # before Airflow 3.3 there is no such thing: the example runs, with its usual retries
+    missing = run("neuro_buckets_retries", bucket="retries-test", key="missing.csv")
+    assert (missing.states["count_rows"], missing.tries["count_rows"]) == ("failed", 1), missing.said
+    assert "time alone does not mend it" in missing.said
+    wrong = json.loads(platform.running.connection) | {"password": "wrong-token-of-nobody"}
+    monkeypatch.setenv("AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT", json.dumps(wrong))
+    refused = run("neuro_buckets_retries", bucket="retries-test")
+    assert (refused.states["create_bucket"], refused.tries["create_bucket"]) == ("failed", 1), refused.said
+    assert platform.buckets() == before
+
+
+def test_the_policy_of_the_example_judges_each_error_by_its_type() -> None:
+    retry_policy = pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="Airflow 3.3 brought policies")
+    spec = importlib.util.spec_from_file_location("retries_example", EXAMPLES / "neuro_buckets_retries.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    policy = module.RETRIES["retry_policy"]
+    again = retry_policy.ExceptionRetryPolicy.deserialize(json.loads(json.dumps(policy.serialize())))
+    judged = {
+        errors.Throttled: 600.0,
+        errors.Unavailable: 120.0,
+        errors.Timeout: 120.0,
+        errors.NotConnected: 120.0,
+        errors.TransferError: 10.0,
+        errors.AuthenticationError: "fail",
+        errors.PermissionDenied: "fail",
+        errors.InvalidAddress: "fail",
+        errors.ResourceNotFound: "fail",
+        errors.QuotaExceeded: "fail",
+        errors.IntegrityError: "default",
+        errors.SourceChanged: "default",
+    }
+    for kind, expected in judged.items():
+        for judge in (policy, again):
+            decision = judge.evaluate(pickle.loads(pickle.dumps(kind("it broke"))), try_number=1, max_tries=3)
+            delay = decision.retry_delay and decision.retry_delay.total_seconds()
+            assert (delay or decision.action.value) == expected, kind
 
 
 # Bad input
