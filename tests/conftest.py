@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from platform_rig import Platform, WatchedPlatform
 
 if TYPE_CHECKING:
     from airflow_provider_neuro_buckets.local.child import RunningPlatform
+    from conformance.rigs.registry import Servers
+    from conformance.rigs.seaweedfs import LocalServer
 
 AIRFLOW_HOME = tempfile.mkdtemp(prefix="neuro-buckets-airflow-")
 
@@ -40,6 +43,31 @@ def forget_secrets() -> Iterator[None]:
         masker.reset_secrets_masker()
 
 
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The servers of this process, one of a kind for all tests in it; each starts when the first test asks for it."""
+    from conformance.rigs.registry import Servers  # noqa: PLC0415 - loads the client: not for every test
+
+    with ExitStack() as stack:
+        yield Servers(stack)
+
+
+@pytest.fixture(scope="session")
+def local_server(servers: Servers) -> LocalServer:
+    """The local platform, and the secrets of its storage."""
+    from conformance.rigs.seaweedfs import LocalServer  # noqa: PLC0415 - as above
+
+    server = servers.running("seaweedfs")
+    assert isinstance(server, LocalServer)
+    return server
+
+
+@pytest.fixture(scope="session")
+def neuro_buckets_local(local_server: LocalServer) -> RunningPlatform:
+    """What the plugin of the package gives to others, without starting one more."""
+    return local_server.platform
+
+
 @pytest.fixture
 def platform(neuro_buckets_local: RunningPlatform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A local platform, and the default Airflow connection to it."""
@@ -54,17 +82,10 @@ def bucket(platform: Platform) -> Iterator[str]:
         yield name
 
 
-@pytest.fixture(scope="session")
-def running_watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedPlatform]:
-    with WatchedPlatform.start(tmp_path_factory.mktemp("platform")) as platform:
-        yield platform
-
-
 @pytest.fixture
-def watched(running_watched: WatchedPlatform, monkeypatch: pytest.MonkeyPatch) -> WatchedPlatform:
-    """Another platform, into whose storage a test can look as its administrator; it is the default connection."""
-    monkeypatch.setenv("AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT", running_watched.running.connection)
-    return running_watched
+def watched(local_server: LocalServer, platform: Platform) -> WatchedPlatform:
+    """The same platform, into whose storage a test can look as its administrator."""
+    return WatchedPlatform(platform.running, local_server.owner)
 
 
 @pytest.fixture

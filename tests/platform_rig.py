@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import functools
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from airflow_provider_neuro_buckets.buckets import Buckets
@@ -94,41 +93,41 @@ class Platform:
 
 
 class WatchedPlatform(Platform):
-    """A platform that keeps its data in a folder, and with it the keys of the storage's administrator."""
+    """A platform of whose storage the keys of its administrator are known: `owner` holds them."""
 
-    def __init__(self, running: RunningPlatform, data: Path) -> None:
+    def __init__(self, running: RunningPlatform, owner: Mapping[str, str]) -> None:
         super().__init__(running)
-        self._data = data
-
-    @classmethod
-    @contextmanager
-    def start(cls, data: Path) -> Iterator[Self]:
-        """Start one; leaving the block stops it."""
-        from airflow_provider_neuro_buckets.local.child import local_platform  # noqa: PLC0415 - as above
-
-        with local_platform(["--data-dir", str(data)]) as running:
-            yield cls(running, data)
+        self._owner = owner
 
     def unfinished(self, bucket: str) -> list[str]:
         """Ask the storage for uploads in parts that nobody has ended."""
         import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - has no types, takes long to load
 
-        admin: dict[str, Any] = json.loads((self._data / "platform.json").read_text())["secrets"]
         given = self.ask(lambda buckets: buckets.request_tmp_credentials(bucket)).credentials
         client = boto3.client(
             "s3",
             endpoint_url=given["endpoint_url"],
             region_name=given["region_name"],
-            aws_access_key_id=admin["admin_access_key"],
-            aws_secret_access_key=admin["admin_secret_key"],
+            aws_access_key_id=self._owner["admin_access_key"],
+            aws_secret_access_key=self._owner["admin_secret_key"],
         )
         with closing(client):
             uploads = client.list_multipart_uploads(Bucket=given["bucket_name"]).get("Uploads", [])
         return [upload["Key"] for upload in uploads]
 
 
+@functools.cache
 def closed_port() -> int:
-    """Return a port of this machine on which nobody listens."""
+    """Return a port of this machine on which nobody listens, nor will as long as this process runs."""
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))  # the kernel gives it to nobody else; whoever connects is refused
+    port: int = holder.getsockname()[1]
+    holder.detach()  # the end of the process closes it
+    return port
+
+
+def free_port() -> int:
+    """Return a port of this machine on which a server may listen, if it is quick."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,12 +65,6 @@ PROVIDERS: dict[str, Callable[[Servers, Platform], AbstractAsyncContextManager[K
     "azure": azure,
     "minio": minio,
 }
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    with ExitStack() as stack:
-        yield Servers(stack)
 
 
 @pytest.fixture(params=sorted(PROVIDERS))

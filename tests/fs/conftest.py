@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
-from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials
 from airflow_provider_neuro_buckets.fs.blob import BlobFileSystem
 from conformance.rigs.registry import Servers
 from platform_rig import Platform
@@ -34,30 +33,24 @@ def opened(conn_id: str | None = None) -> Iterator[BlobFileSystem]:
         fs.close()
 
 
-@pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
-    """The servers of the conformance suite."""
-    with ExitStack() as stack:
-        yield Servers(stack)
+@contextmanager
+def connection_to(servers: Servers, provider: str) -> Iterator[tuple[str, str]]:
+    """Make a bucket of a provider; give a connection to it, with no platform, and its name there, for a while.
 
-
-def connection_to(servers: Servers, provider: str) -> tuple[str, str]:
-    """Make a bucket of a provider; return a connection to it, with no platform, and its name there."""
-
-    async def make() -> tuple[Bucket, BucketCredentials]:
-        async with servers.running(provider).rig() as rig:
-            return rig.bucket, rig.keys
-
-    bucket, keys = asyncio.run(make())
-    secret = secret_of(bucket, **keys.credentials)
-    extra = {"persistent_credentials_secret": secret}
-    return json.dumps({"conn_type": "neuro_buckets", "extra": extra}), str(bucket.name)
+    What stands before a provider's server is part of this process. It has a thread of its own: the filesystem blocks
+    the one that asks.
+    """
+    server = servers.running(provider)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server.rig()) as rig:
+        extra = {"persistent_credentials_secret": secret_of(rig.bucket, **rig.keys.credentials)}
+        yield json.dumps({"conn_type": "neuro_buckets", "extra": extra}), str(rig.bucket.name)
 
 
 @pytest.fixture(scope="session")
-def moto(servers: Servers) -> tuple[str, str]:
+def moto(servers: Servers) -> Iterator[tuple[str, str]]:
     """A connection to a storage that takes every key, and its bucket."""
-    return connection_to(servers, "aws")
+    with connection_to(servers, "aws") as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ LOOK_FOR_EMPTIED_FOLDERS = {
 @pytest.fixture(scope="module")
 def places(servers: Servers, neuro_buckets_local: RunningPlatform) -> Iterator[dict[str, tuple[str, str]]]:
     """Connections to a local platform and to moto, each with a bucket."""
-    with Platform(neuro_buckets_local).fresh_bucket() as name:
-        yield {"platform": (neuro_buckets_local.connection, name), "moto": connection_to(servers, "aws")}
+    with Platform(neuro_buckets_local).fresh_bucket() as name, connection_to(servers, "aws") as moto:
+        yield {"platform": (neuro_buckets_local.connection, name), "moto": moto}
 
 
 class BlobFixtures(fsspec_suite.AbstractFixtures):

@@ -11,14 +11,13 @@ from conformance.rigs.registry import RIGS, Servers
 from fs.conftest import connection_to, opened
 
 
-@pytest.mark.parametrize("provider", sorted(RIGS.keys() - {"gcp"}))  # its token service is not up for the filesystem
+@pytest.mark.parametrize("provider", sorted(RIGS))
 def test_a_blob_is_written_found_read_copied_moved_and_removed(
     servers: Servers, provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection, bucket = connection_to(servers, provider)
-    monkeypatch.setenv("AIRFLOW_CONN_LAKE", connection)
     content = os.urandom(BLOCK + 5)
-    with opened("lake") as fs:
+    with connection_to(servers, provider) as (connection, bucket), opened("lake") as fs:
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", connection)
         with fs.open(f"{bucket}/d/a b#1.bin", "wb") as file:
             file.write(content)
         with fs.open(f"{bucket}/d/a b#1.bin") as file:

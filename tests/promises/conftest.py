@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
@@ -12,22 +12,7 @@ from airflow_provider_neuro_buckets.local.child import RunningPlatform
 from buckets.eras.service import Service
 from conformance.rigs.base import Rig
 from conformance.rigs.registry import RIGS, Servers
-from conformance.rigs.seaweedfs import LocalServer
 from promises.scene import client_of
-
-
-@pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
-    with ExitStack() as stack:
-        yield Servers(stack)
-
-
-@pytest.fixture(scope="session")
-def neuro_buckets_local(servers: Servers) -> RunningPlatform:
-    """The local platform that the rig of SeaweedFS runs anyway."""
-    server = servers.running("seaweedfs")
-    assert isinstance(server, LocalServer)
-    return server.platform
 
 
 @pytest.fixture(autouse=True)

@@ -20,11 +20,11 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     TaskDeferred,
 )
-from airflow.sdk.exceptions import AirflowRescheduleException
 
-from airflow_here import import_string, serde
+from airflow_here import AirflowRescheduleException, import_string, serde
 from airflow_provider_neuro_buckets.buckets.errors import ResourceNotFound, Unavailable
 from airflow_provider_neuro_buckets.sensors.blobs import (
+    LONGEST_NAP_SECONDS,
     SHORTEST_DEFERRED_SECONDS,
     BucketBlobSensor,
     BucketGlobSensor,
@@ -583,10 +583,16 @@ def test_a_killed_sensor_asks_no_more(platform: Platform, bucket: str) -> None:
 
 def test_a_sensor_that_is_killed_while_it_sleeps_ends_at_once(bucket: str) -> None:
     """Airflow's own would sleep on until its next poke, an hour later: the signal interrupts no sleep of Python."""
-    sensor = blob("poke", f"blob:{bucket}/never", poke_interval=3600, timeout=7200)
+    killer = threading.Timer(LONGEST_NAP_SECONDS, signal.raise_signal, [signal.SIGTERM])
+
+    class Poked(BucketBlobSensor):
+        def poke(self, context: Any) -> Any:
+            answer = super().poke(context)
+            killer.start()
+            return answer
+
+    sensor = Poked(task_id="wait", uri=f"blob:{bucket}/never", poke_interval=3600, timeout=7200)
     before = signal.signal(signal.SIGTERM, lambda *_: sensor.on_kill())
-    killer = threading.Timer(1.0, signal.raise_signal, [signal.SIGTERM])
-    killer.start()
     try:
         with pytest.raises(AirflowException, match="stopped"):
             sensor.execute({})

@@ -18,7 +18,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from airflow_provider_neuro_buckets.local.process import dies_with_parent
-from platform_rig import closed_port
+from platform_rig import free_port
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Standalone:
     @contextmanager
     def start(cls, home: Path, settings: Mapping[str, str]) -> Iterator[Self]:
         """Start it, and wait until all four components are well; leaving the block ends every process of it."""
-        port = closed_port()
+        port = free_port()
         environment = {**_environment(home, port), **settings}
         process = _start("standalone", environment, home)
         running = cls(home=home, port=port, process=process, environment=environment)
@@ -174,8 +174,8 @@ def _environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(closed_port()),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(closed_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
     }
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.sdk import Asset, AssetWatcher
 from airflow.triggers.base import BaseEventTrigger
-from airflow.triggers.shared_stream import SharedStreamManager
 
 from airflow_here import import_string, serde
 from airflow_provider_neuro_buckets.buckets import Buckets
@@ -28,6 +27,7 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 CONN = "neuro_buckets_default"
 OFTEN = 0.05
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -95,9 +95,21 @@ class Watcher:
             async for event in events:
                 self.told.put_nowait(event.payload)
 
+    async def tells(self) -> Any:
+        """Return what the next event says."""
+        return await self.until(self.told.get())
+
     async def next(self, count: int = 1) -> list[str]:
         """Return the keys of the next events."""
-        return [(await self.told.get())["key"] for _ in range(count)]
+        return [(await self.tells())["key"] for _ in range(count)]
+
+    async def until(self, coming: Coroutine[Any, Any, T]) -> T:
+        """Await what can only come while it runs; raise what it ends with, if it does."""
+        return await while_running([self._task], coming)
+
+    async def poll(self) -> None:
+        """Let it work for a while; raise what it ends with, if it does."""
+        await self.until(asyncio.sleep(OFTEN))
 
     async def stop(self) -> None:
         """Stop it as a triggerer that ends does. It told of nothing else, and is still well."""
@@ -105,6 +117,16 @@ class Watcher:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         assert self.told.empty()
+
+
+async def while_running(tasks: Sequence[asyncio.Future[Any]], coming: Coroutine[Any, Any, T]) -> T:
+    """Await what can only come while all these tasks run; raise what one of them ends with, if it does."""
+    waiting = asyncio.ensure_future(coming)
+    await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done():
+        waiting.cancel()
+        pytest.fail(f"a watcher ended: {[task.result() for task in tasks if task.done()]}")
+    return waiting.result()
 
 
 def trigger(uri: str, **options: Any) -> NewBlobsTrigger:
@@ -121,7 +143,7 @@ async def watch(bucket: str) -> AsyncIterator[Callable[..., Any]]:
         store = store or Store()
         watcher = Watcher(trigger(uri, **options), store)
         running.append(watcher)
-        await store.saved.wait()
+        await watcher.until(store.saved.wait())
         return watcher
 
     yield watch
@@ -139,7 +161,7 @@ async def test_a_new_blob_is_told_with_its_description(watch: Any, buckets: Buck
     await buckets.put_blob(bucket, "in/a b#1?.csv", b"123")
     known = await buckets.head_blob(bucket, "in/a b#1?.csv")
     assert known.modified_at
-    payload = await watcher.told.get()
+    payload = await watcher.tells()
     assert payload == {
         "uri": str(known.uri),
         "key": "in/a b#1?.csv",
@@ -164,8 +186,8 @@ async def test_a_blob_that_only_stays_is_told_no_more(
     await buckets.put_blob(bucket, "new", b"1")
     assert await watcher.next() == ["new"]
     before = len(through.listings())
-    while len(through.listings()) < before + 3:  # noqa: ASYNC110 - the front counts, and tells nobody
-        await asyncio.sleep(OFTEN)
+    while len(through.listings()) < before + 3:
+        await watcher.poll()
     assert watcher.told.empty()
 
 
@@ -202,7 +224,7 @@ async def test_only_what_is_as_the_conditions_want_is_told(watch: Any, buckets: 
 async def test_a_blob_that_has_to_be_stable_is_told_once_it_is(watch: Any, buckets: Buckets, bucket: str) -> None:
     watcher = await watch(f"blob:{bucket}", stable_for=2)
     await buckets.put_blob(bucket, "growing", b"1")
-    payload = await watcher.told.get()
+    payload = await watcher.tells()
     age = await buckets.storage_time(f"blob:{bucket}") - datetime.fromisoformat(payload["modified_at"])
     assert age.total_seconds() >= 1  # by a clock of whole seconds
 
@@ -229,7 +251,7 @@ async def test_more_than_one_page_is_looked_through(watch: Any, buckets: Buckets
 async def test_what_came_while_no_triggerer_ran_is_told(buckets: Buckets, bucket: str) -> None:
     store = Store()
     first = Watcher(trigger(f"blob:{bucket}"), store)
-    await store.saved.wait()
+    await first.until(store.saved.wait())
     await first.stop()
     await buckets.put_blob(bucket, "meanwhile", b"1")
     again = Watcher(trigger(f"blob:{bucket}"), store)
@@ -244,7 +266,7 @@ async def test_the_cursor_is_saved_only_after_whoever_listens_took_the_event(buc
     source.asset_state_store = store  # type: ignore[assignment]  # a stand-in for Airflow's
     async with aclosing(source.run()) as events:  # type: ignore[type-var]  # Airflow's signature says iterator
         coming = asyncio.ensure_future(anext(events))
-        await store.saved.wait()
+        await while_running([coming], store.saved.wait())
         await buckets.put_blob(bucket, "new", b"1")
         assert (await coming).payload["key"] == "new"
     again = Watcher(trigger(f"blob:{bucket}"), store)
@@ -261,10 +283,10 @@ async def test_without_a_store_it_begins_with_what_is_new_and_says_so_once(
     number = 0
     while watcher.told.empty():
         await buckets.put_blob(bucket, f"new-{number:03}", b"1")
-        await asyncio.sleep(OFTEN)
+        await watcher.poll()
         number += 1
     assert (await watcher.next())[0].startswith("new-")
-    await asyncio.sleep(OFTEN)
+    await watcher.poll()
     while not watcher.told.empty():
         await watcher.next()
     await watcher.stop()
@@ -274,8 +296,8 @@ async def test_without_a_store_it_begins_with_what_is_new_and_says_so_once(
 async def test_the_blocking_store_of_airflow_3_3_0_does_not_block_the_loop(buckets: Buckets, bucket: str) -> None:
     store = BlockingStore()
     watcher = Watcher(trigger(f"blob:{bucket}"), store)
-    while not store.inner.kept:  # noqa: ASYNC110 - it is another thread that keeps it
-        await asyncio.sleep(OFTEN)
+    while not store.inner.kept:
+        await watcher.poll()
     await buckets.put_blob(bucket, "new", b"1")
     assert await watcher.next() == ["new"]
     await watcher.stop()
@@ -284,7 +306,7 @@ async def test_the_blocking_store_of_airflow_3_3_0_does_not_block_the_loop(bucke
 async def test_a_store_that_fails_for_a_while_costs_no_blob(buckets: Buckets, bucket: str) -> None:
     store = Store()
     first = Watcher(trigger(f"blob:{bucket}"), store)
-    await store.saved.wait()
+    await first.until(store.saved.wait())
     await first.stop()
     await buckets.put_blob(bucket, "meanwhile", b"1")
     store.faults = 1  # it cannot load its cursor at first
@@ -302,7 +324,7 @@ async def test_a_cursor_that_nobody_can_read_is_told_and_begun_anew(
     await buckets.put_blob(bucket, "old", b"1")
     store = Store()
     first = Watcher(trigger(f"blob:{bucket}"), store)
-    await store.saved.wait()
+    await first.until(store.saved.wait())
     await first.stop()
     store.kept = dict.fromkeys(store.kept, '"nonsense"')
     store.saved.clear()
@@ -321,7 +343,7 @@ async def test_faults_of_every_kind_are_waited_out(front: FaultyFront, buckets: 
     front.fail(6, how)
     store = Store()
     watcher = Watcher(trigger(f"blob:{bucket}"), store)
-    await store.saved.wait()
+    await watcher.until(store.saved.wait())
     await buckets.put_blob(bucket, "new", b"1")
     assert await watcher.next() == ["new"]
     await watcher.stop()
@@ -339,7 +361,7 @@ async def test_a_connection_that_is_made_later_is_waited_for(
         name: getattr(buckets.config, name) for name in ("buckets_url", "cluster_name", "org_name", "project_name")
     }
     monkeypatch.setenv("AIRFLOW_CONN_MADE_LATER", json.dumps(connection | {"extra": extra}))
-    await store.saved.wait()
+    await watcher.until(store.saved.wait())
     await buckets.put_blob(bucket, "new", b"1")
     assert await watcher.next() == ["new"]
     await watcher.stop()
@@ -359,7 +381,8 @@ async def test_storage_that_fails_in_the_middle_of_a_listing_costs_no_blob(
 
 
 async def test_watchers_of_one_prefix_share_one_listing(through: StorageFront, buckets: Buckets, bucket: str) -> None:
-    manager = SharedStreamManager()
+    shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="Airflow before 3.3 shares no streams")
+    manager = shared_stream.SharedStreamManager()
     uris = [f"{through.bucket}/in/{name}" for name in ("*.csv", "*.txt", "[a-z]*")]
     told: dict[str, list[str]] = {uri: [] for uri in uris}
     stores = {uri: Store() for uri in uris}
@@ -376,12 +399,13 @@ async def test_watchers_of_one_prefix_share_one_listing(through: StorageFront, b
                 done.set()
 
     running = [asyncio.ensure_future(run(number, uri)) for number, uri in enumerate(uris)]
-    await asyncio.gather(*(store.saved.wait() for store in stores.values()))
+    for store in stores.values():
+        await while_running(running, store.saved.wait())
     assert len({trigger(uri).shared_stream_key() for uri in uris}) == 1
     before = len(through.listings())
     await buckets.put_blob(bucket, "in/a.csv", b"1")
     await buckets.put_blob(bucket, "in/b.txt", b"1")
-    await done.wait()
+    await while_running(running, done.wait())
     told[uris[2]].sort()  # blobs of one second, the storage's clock, come in any order
     assert told == {uris[0]: ["in/a.csv"], uris[1]: ["in/b.txt"], uris[2]: ["in/a.csv", "in/b.txt"]}
     prefixes = {request.partition("prefix=")[2].partition("&")[0] for request in through.listings()}

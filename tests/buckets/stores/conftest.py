@@ -1,25 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from azure.storage.blob.aio import ContainerClient
 
 from conformance.rigs.aws import MotoServer
-from conformance.rigs.aws import serve as serve_moto
 from conformance.rigs.azure import AzureServer
-from conformance.rigs.azure import serve as serve_azure
 from conformance.rigs.base import Rig
 from conformance.rigs.gcp import GcsRig, GcsServer
-from conformance.rigs.gcp import serve as serve_gcs
+from conformance.rigs.registry import Servers
 from conformance.rigs.seaweedfs import LocalServer, SeaweedRig
-from conformance.rigs.seaweedfs import serve as serve_seaweedfs
 
 
 @pytest.fixture(scope="session")
-def azure() -> Iterator[AzureServer]:
-    with serve_azure() as server:
-        yield server
+def azure(servers: Servers) -> AzureServer:
+    server = servers.running("azure")
+    assert isinstance(server, AzureServer)
+    return server
 
 
 @pytest.fixture
@@ -30,9 +28,10 @@ async def container(azure: AzureServer) -> AsyncIterator[ContainerClient]:
 
 
 @pytest.fixture(scope="session")
-def gcs() -> Iterator[GcsServer]:
-    with serve_gcs() as server:
-        yield server
+def gcs(servers: Servers) -> GcsServer:
+    server = servers.running("gcp")
+    assert isinstance(server, GcsServer)
+    return server
 
 
 @pytest.fixture
@@ -43,15 +42,17 @@ async def gcs_rig(gcs: GcsServer) -> AsyncIterator[GcsRig]:
 
 
 @pytest.fixture(scope="session")
-def seaweedfs() -> Iterator[LocalServer]:
-    with serve_seaweedfs() as server:
-        yield server
+def seaweedfs(servers: Servers) -> LocalServer:
+    server = servers.running("seaweedfs")
+    assert isinstance(server, LocalServer)
+    return server
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[MotoServer]:
-    with serve_moto() as server:
-        yield server
+def moto(servers: Servers) -> MotoServer:
+    server = servers.running("aws")
+    assert isinstance(server, MotoServer)
+    return server
 
 
 @pytest.fixture

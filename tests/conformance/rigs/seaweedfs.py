@@ -22,12 +22,12 @@ from conformance.rigs.s3 import S3Rig, owner_client
 class LocalServer:
     """A running local platform.
 
-    :param owner: the secrets of its storage, for what goes around the store.
+    :ivar owner: the secrets of its storage, for what goes around the store.
     """
 
     def __init__(self, platform: RunningPlatform, owner: Mapping[str, str]) -> None:
         self.platform = platform
-        self._owner = owner
+        self.owner = owner
 
     @asynccontextmanager
     async def rig(self) -> AsyncIterator[SeaweedRig]:
@@ -41,7 +41,7 @@ class LocalServer:
         keys = describe_keys(bucket, **granted["credentials"])
         endpoint = keys.credentials["endpoint_url"]
         async with (
-            owner_client(endpoint, self._owner["admin_access_key"], self._owner["admin_secret_key"]) as client,
+            owner_client(endpoint, self.owner["admin_access_key"], self.owner["admin_secret_key"]) as client,
             opened(bucket, keys) as store,
         ):
             yield SeaweedRig(bucket=bucket, keys=keys, store=store, client=client)
@@ -54,7 +54,7 @@ class LocalServer:
     def ended_keys(self, rig: SeaweedRig) -> BucketCredentials:
         """Return the credentials of a rig as they will be once they have ended: their token is signed with that end."""
         keys = rig.keys.credentials
-        signing_key = self._owner["signing_key"]
+        signing_key = self.owner["signing_key"]
         claims = jwt.decode(keys["session_token"], signing_key, algorithms=["HS256"], options={"verify_aud": False})
         ended = jwt.encode({**claims, "exp": claims["exp"] - 100_000}, signing_key, algorithm="HS256")
         named = {name: text for name, text in keys.items() if name != "expiration"}
