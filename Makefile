@@ -6,7 +6,7 @@ DATA   ?=
 TESTS  ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-oldest bench lint types clean
+.PHONY: help demo test test-oldest bench fault-matrix lint types clean
 help:
 	@echo "make demo [DATA=folder]  start a local platform, run the example DAG in Airflow, stop everything"
 	@echo "make test [TESTS=path]   run the tests against real servers"
@@ -14,6 +14,7 @@ help:
 	@echo "                         the same on the lowest versions that pyproject.toml allows, Airflow 3.0 among them"
 	@echo "make bench [ROUNDS=5] [WORK=small,file] [PEERS=ours,s5cmd]"
 	@echo "                         measure beside s5cmd, rclone, the official SDK and S3Hook: benchmarks/RESULTS.md"
+	@echo "make fault-matrix       what this package, rclone, s5cmd and boto3 make of a server that errs: docs/fault-matrix.md"
 	@echo "make lint types          check style and types"
 	@echo "make clean               remove the virtual environment and caches"
 
@@ -69,6 +70,9 @@ $(BENCH)/.installed: benchmarks/requirements.txt tests/azurite/package-lock.json
 bench: $(VENV)/.dev-installed $(BENCH)/.installed
 	$(BIN)/python -m benchmarks --rounds $(ROUNDS) --work '$(WORK)' --peers '$(PEERS)' \
 		--peers-environment $(BENCH) --airflow-source $(BENCH)/apache_airflow_core-$(AIRFLOW) $(BENCH_OPTIONS)
+
+fault-matrix: $(VENV)/.dev-installed $(BENCH)/.installed
+	$(BIN)/python -m benchmarks.faults --peers-environment $(BENCH) $(MATRIX_OPTIONS)
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace, results: Results) -> bool:
     """Measure the rows that were asked for; whether everybody did what they were asked."""
-    tools = _tools(options.peers_environment)
+    tools = tools_in(options.peers_environment)
     works: Sequence[Work] = options.work
     whole = True
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as temporary:
@@ -75,7 +75,8 @@ def _measure(options: argparse.Namespace, results: Results) -> bool:
     return whole
 
 
-def _tools(environment: Path) -> Tools:
+def tools_in(environment: Path) -> Tools:
+    """Return the programs, given the environment of the peers."""
     packages = next(environment.glob("lib/python3.*/site-packages"))
     return Tools(
         ours=Path(sys.executable),

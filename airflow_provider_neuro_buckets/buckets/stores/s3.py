@@ -50,7 +50,7 @@ from airflow_provider_neuro_buckets.buckets.stores.keys import check_key, imposs
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
 from airflow_provider_neuro_buckets.buckets.stores.s3_kinds import CAPABILITIES, EVERYWHERE, MARKERS_ARE_EMPTY
 from airflow_provider_neuro_buckets.buckets.stores.s3_resume import ResumedS3Upload
-from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, copy_whole, md5, put_checked, size_of
+from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, copy_whole, md5, put_blob, size_of
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
     S3Signer,
@@ -197,7 +197,7 @@ class S3Store:
         """Create or replace `key`; S3 checks the MD5 that goes along, and the ETag it answers is checked here."""
         self._check_writable(key, size_of(body))
         request = Request(what=f"cannot write {self.address(key)}", method="PUT", path=encode_key(key))
-        made = await put_checked(self._lane, request, body)
+        made = await put_blob(self._lane, request, body, head=lambda: self.head(key))
         return Stored(key=key, size=size_of(body), etag=made.etag, md5=made.md5, proof=made.proof)
 
     @asynccontextmanager

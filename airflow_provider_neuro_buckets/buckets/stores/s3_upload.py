@@ -52,28 +52,68 @@ class Receipt:
         return Proof.SIZE if self.md5 is None else Proof.CHECKSUM
 
 
-async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> Receipt:
+async def put_blob(
+    lane: DirectLane, request: Request, body: Bytes, *, head: Callable[[], Awaitable[BlobMeta]]
+) -> Receipt:
+    """PUT a blob, checked as `put_checked` says. Wrong bytes that the storage made of it do not stay under the key.
+
+    :param head: looks at the key.
+    """
+    wrong: set[str] = set()
+    try:
+        return await put_checked(lane, request, body, wrong=wrong)
+    except BucketsError:
+        if wrong:
+            await _take_back(lane, request, wrong, head)
+        raise
+
+
+async def _take_back(
+    lane: DirectLane, request: Request, wrong: set[str], head: Callable[[], Awaitable[BlobMeta]]
+) -> None:
+    """Delete what the storage made of other bytes than were sent: who reads would take it for the blob.
+
+    What was there before is gone already.
+    """
+    try:
+        meta = await head()
+        if meta.etag not in wrong:
+            return
+        # Not every service compares; another writer may come in between only there.
+        headers = {"If-Match": f'"{meta.etag}"'}
+        deletion = Request(what=request.what, method="DELETE", path=request.path, headers=headers)
+        await lane.fetch(deletion, largest=SMALL_ANSWER)
+    except BucketsError as error:
+        log.warning("%s: the wrong bytes may still be there (%s)", request.what, type(error).__name__)
+    else:
+        log.warning("%s: the wrong bytes were deleted", request.what)
+
+
+async def put_checked(lane: DirectLane, request: Request, body: Bytes, *, wrong: set[str] | None = None) -> Receipt:
     """PUT a body. S3 checks the MD5 that goes along; the ETag it answers is checked here.
 
     Bytes that were damaged on the way are sent once more.
 
     :param request: the PUT, without the body.
+    :param wrong: takes the ETags of other bytes that the storage holds instead, as it says.
     :raises IntegrityError: damaged again.
     """
     digest: hashlib._Hash = await in_thread_if_large(md5, body)
     headers = {**request.headers, "Content-MD5": md5_header(digest.digest()), "Content-Length": str(size_of(body))}
     whole = Request(what=request.what, method="PUT", path=request.path, query=request.query, headers=headers, body=body)
     try:
-        return await _put_once(lane, whole, digest.hexdigest())
+        return await _put_once(lane, whole, digest.hexdigest(), wrong)
     except IntegrityError as error:
         log.warning("%s; sent once more", error.problem)
-        return await _put_once(lane, whole, digest.hexdigest())
+        return await _put_once(lane, whole, digest.hexdigest(), wrong)
 
 
-async def _put_once(lane: DirectLane, request: Request, sent: str) -> Receipt:
+async def _put_once(lane: DirectLane, request: Request, sent: str, wrong: set[str] | None) -> Receipt:
     response, _ = await lane.fetch(request, largest=SMALL_ANSWER)
     receipt = _receipt(response.headers, bare_etag(response.headers.get("ETag")))
-    if receipt.md5 not in {None, sent}:
+    if receipt.md5 is not None and receipt.md5 != sent:
+        if wrong is not None:
+            wrong.add(receipt.md5)
         raise _damaged(request.what)
     return receipt
 

@@ -13,6 +13,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     Conflict,
     IntegrityError,
     InvalidAddress,
+    InvalidAnswer,
     PermissionDenied,
     UnsupportedProvider,
 )
@@ -87,7 +88,7 @@ class Copier:
         return self.existing.skips_current or self.tries.has_earlier
 
     async def copy(self, wanted: WantedCopy, there: BlobMeta | None) -> Moved | Left:
-        """Copy one blob; once more if it is replaced meanwhile or arrives broken.
+        """Copy one blob; once more if it is replaced meanwhile, arrives broken, or is not what was asked for.
 
         :param there: what the destination holds, as far as that matters.
         """
@@ -96,7 +97,7 @@ class Copier:
         self.reporter.start(wanted.relative, wanted.meta.size)
         try:
             proof = await self._once(wanted)
-        except (Conflict, IntegrityError):
+        except (Conflict, IntegrityError, InvalidAnswer):
             wanted = WantedCopy(await self.src.store.head(wanted.meta.key), wanted.key, wanted.relative)
             proof = await self._once(wanted)
         self.reporter.complete(wanted.relative, wanted.meta.size)

@@ -13,6 +13,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     ConfigurationError,
     Conflict,
     IntegrityError,
+    InvalidAnswer,
     IsADirectory,
     SourceChanged,
 )
@@ -65,7 +66,7 @@ class Fetcher:
     hands: Hands = field(default_factory=Hands)
 
     async def fetch(self, wanted: Wanted) -> Moved | Left:
-        """Download one blob; once more if it is replaced meanwhile or arrives broken."""
+        """Download one blob; once more if it is replaced meanwhile, arrives broken, or is not what was asked for."""
         present = await self._present(wanted)
         if present is not None and await self._is_current(wanted, present):
             return Left.KEPT if self.existing is Existing.REPLACE else Left.UNCHANGED
@@ -73,7 +74,7 @@ class Fetcher:
         self.reporter.start(wanted.relative, wanted.meta.size)
         try:
             moved = await self._once(wanted, size)
-        except (Conflict, IntegrityError):
+        except (Conflict, IntegrityError, InvalidAnswer):
             wanted = Wanted(await self.store.head(wanted.meta.key), wanted.names, wanted.relative)
             moved = await self._once(wanted, size)
         self.reporter.complete(wanted.relative, wanted.meta.size)

@@ -426,7 +426,7 @@ async def test_bytes_that_are_damaged_twice_are_an_error(choose: Choice) -> None
     async with crafted(choose) as server, store_at(server) as store:
         with pytest.raises(IntegrityError):
             await store.write("key", b"content")
-        assert len(server.asked) == 2
+        assert len(server.asked_by("PUT")) == 2
 
 
 async def test_the_md5_of_the_bytes_goes_along_and_is_signed() -> None:
