@@ -143,7 +143,7 @@ def test_a_wait_is_random_below_a_bound_that_doubles_up_to_the_longest(number: i
 
 
 @given(asked=st.floats(0, 1e9), number=st.integers(1, 12))
-def test_a_wait_is_never_shorter_than_the_server_asks_within_a_minute(asked: float, number: int) -> None:
+def test_a_wait_is_never_shorter_than_the_server_asks_within_a_minute_f17(asked: float, number: int) -> None:
     wait = DATA.wait(after(Unavailable("down", retry_after=asked), attempt_number=number))
     assert min(asked, LONGEST_ASKED_WAIT) <= wait <= max(LONGEST_ASKED_WAIT, DATA.longest_wait)
 
@@ -160,7 +160,7 @@ def test_the_attempts_of_a_policy_are_counted(policy: RetryPolicy) -> None:
         assert policy.stop(after(error, attempt_number=most))
 
 
-def test_no_attempt_begins_after_the_deadline() -> None:
+def test_no_attempt_begins_after_the_deadline_f18() -> None:
     policy = RetryPolicy(attempts=100, deadline=60)
     assert not policy.stop(after(Unavailable("down"), attempt_number=1, since_start=50, upcoming=10))
     assert policy.stop(after(Unavailable("down"), attempt_number=1, since_start=50, upcoming=10.1))

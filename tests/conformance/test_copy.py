@@ -104,7 +104,7 @@ async def test_a_source_that_has_changed_is_a_conflict_and_nothing_is_copied(rig
     assert await rig.get("copy") == b"old"
 
 
-async def test_a_large_blob_is_copied_in_parts(rig: Rig) -> None:
+async def test_a_large_blob_is_copied_in_parts_f56(rig: Rig) -> None:
     check_parts(rig)
     content = os.urandom(11 * MIB)
     await rig.put("source", content)

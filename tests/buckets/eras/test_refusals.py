@@ -240,7 +240,7 @@ async def test_a_broken_service_is_asked_again_and_then_reported(
         assert 1 <= len(service.troubles) <= 5
 
 
-async def test_an_answer_without_end_is_given_up(service: Service, client: Open) -> None:
+async def test_an_answer_without_end_is_given_up_f47(service: Service, client: Open) -> None:
     service.troubles += [Trouble("GET", "data", answer=(200, {"id": "x" * 9 * 1024 * 1024}))]
     async with client(service) as buckets:
         with pytest.raises(InvalidAnswer, match="larger than"):

@@ -136,7 +136,7 @@ async def test_a_write_carries_its_md5_to_be_checked_and_to_be_kept() -> None:
     assert script.seen[0].headers["Content-MD5"] == script.seen[0].headers["x-ms-blob-content-md5"] == md5
 
 
-async def test_a_redirect_is_not_followed() -> None:
+async def test_a_redirect_is_not_followed_f51() -> None:
     async with scripted(answer(307, Location="http://127.0.0.1:1/elsewhere")) as (store, script):
         with pytest.raises(InvalidAnswer, match="redirects"):
             await store.write("blob", b"content")
@@ -171,7 +171,7 @@ async def test_a_refusal_becomes_the_error_of_its_code(status: int, code: str, k
 # --- reads
 
 
-async def test_bytes_that_the_server_changed_on_their_way_in_are_noticed() -> None:
+async def test_bytes_that_the_server_changed_on_their_way_in_are_noticed_f34() -> None:
     other = b64encode(hashlib.md5(b"c0ntent").digest()).decode()
     async with scripted(answer(201, ETag='"0x1"', Content_MD5=other)) as (store, _):
         with pytest.raises(IntegrityError, match="other bytes"):
@@ -188,7 +188,7 @@ async def test_bytes_that_the_server_changed_on_their_way_in_are_noticed() -> No
     ],
     ids=["whole blob", "another range", "short range", "no range named"],
 )
-async def test_a_range_is_exactly_what_was_asked_or_an_error(given: Answer) -> None:
+async def test_a_range_is_exactly_what_was_asked_or_an_error_f26_f28(given: Answer) -> None:
     async with scripted(given) as (store, _):
         with pytest.raises(InvalidAnswer):
             await content_of(store, span=ByteRange(1, 5))
@@ -205,7 +205,7 @@ async def test_another_version_than_the_pinned_one_is_a_conflict_even_if_the_ser
 # --- listings
 
 
-async def test_a_listing_that_names_a_page_twice_ends_in_an_error() -> None:
+async def test_a_listing_that_names_a_page_twice_ends_in_an_error_f40() -> None:
     first, second = listing("<NextMarker>a</NextMarker>"), listing("<NextMarker>b</NextMarker>")
     async with scripted(first, second, first) as (store, script):
         with pytest.raises(InvalidAnswer, match="repeats itself"):
@@ -223,7 +223,7 @@ async def test_an_empty_page_with_a_marker_is_followed_and_the_marker_sent_as_it
 
 
 @pytest.mark.parametrize("body", [b"", b"<html/>", b"<Error><Code>x</Code></Error>", b"<EnumerationResults>"])
-async def test_an_answer_that_is_not_a_listing_is_never_an_empty_one(body: bytes) -> None:
+async def test_an_answer_that_is_not_a_listing_is_never_an_empty_one_f39(body: bytes) -> None:
     async with scripted(answer(body=body)) as (store, _):
         with pytest.raises(InvalidAnswer):
             await keys_of(store)
@@ -232,7 +232,7 @@ async def test_an_answer_that_is_not_a_listing_is_never_an_empty_one(body: bytes
 # --- parts
 
 
-async def test_a_commit_whose_answer_is_lost_is_sent_again_and_succeeds() -> None:
+async def test_a_commit_whose_answer_is_lost_is_sent_again_and_succeeds_f23() -> None:
     stored = answer(201, ETag='"0x1"')
     found = answer(200, body=bytes(7), ETag='"0x1"')
     async with scripted(stored, lost, stored, found) as (store, script), store.multipart("blob") as upload:

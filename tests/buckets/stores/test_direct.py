@@ -29,7 +29,7 @@ async def answered(answer: Answer) -> AsyncIterator[aiohttp.ClientResponse]:
         yield response
 
 
-async def test_a_body_with_fewer_bytes_than_expected_is_unavailable() -> None:
+async def test_a_body_with_fewer_bytes_than_expected_is_unavailable_f25() -> None:
     async with answered(reply(200, b"12345")) as response:
         with pytest.raises(Unavailable, match="after 5 of 10 bytes"):
             _ = [chunk async for chunk in chunks_of(response, expected=10, what="cannot read")]

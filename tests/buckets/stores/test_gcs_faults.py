@@ -27,7 +27,7 @@ from conformance.rigs.gcp_script import TOKEN, Answer, answer, broken, described
 MISMATCH = 'Provided MD5 hash "x" doesn\'t match calculated MD5 hash "y".'
 
 
-async def test_what_the_service_says_it_holds_is_compared_with_what_was_sent() -> None:
+async def test_what_the_service_says_it_holds_is_compared_with_what_was_sent_f34() -> None:
     async with scripted(described("blob", b"c0ntent"), described("blob", b"content")) as (store, script):
         assert (await store.write("blob", b"content")).md5 == hashlib.md5(b"content").hexdigest()
         assert len(script.seen) == 2
@@ -37,7 +37,7 @@ async def test_what_the_service_says_it_holds_is_compared_with_what_was_sent() -
         assert len(script.seen) == 2
 
 
-async def test_bytes_that_the_service_refuses_as_damaged_are_sent_once_more() -> None:
+async def test_bytes_that_the_service_refuses_as_damaged_are_sent_once_more_f34() -> None:
     async with scripted(refusal(400, "invalid", MISMATCH), described("blob", b"content")) as (store, _):
         await store.write("blob", b"content")
     async with scripted(refusal(400, "invalid", MISMATCH)) as (store, script):
@@ -72,7 +72,7 @@ async def test_an_answer_about_another_blob_is_not_taken() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-async def test_no_redirect_is_followed_with_the_token(status: int) -> None:
+async def test_no_redirect_is_followed_with_the_token_f51(status: int) -> None:
     async with scripted(described("blob", b"content")) as (_, elsewhere):
         async with scripted(answer(status, Location=f"{elsewhere.endpoint}/storage/v1/b/real/o")) as (store, script):
             for call in (store.head("blob"), store.write("blob", b""), content_of(store, "blob"), blobs_under(store)):
@@ -125,7 +125,7 @@ CONTENT = {"X_Goog_Generation": "17", "X_Goog_Hash": "crc32c=AAAAAA=="}
         answer(206, body=b"ont", **CONTENT),
     ],
 )
-async def test_an_answer_that_is_not_the_range_asked_for_is_refused(given: Answer) -> None:
+async def test_an_answer_that_is_not_the_range_asked_for_is_refused_f26_f28(given: Answer) -> None:
     async with scripted(given) as (store, _):
         with pytest.raises(InvalidAnswer):
             await content_of(store, "blob", span=ByteRange(1, 4))
@@ -139,7 +139,7 @@ async def test_content_of_another_generation_is_refused_even_where_the_condition
         assert script.said[0].endswith("?alt=media&ifGenerationMatch=16")
 
 
-async def test_content_that_was_packed_or_unpacked_on_the_way_is_refused() -> None:
+async def test_content_that_was_packed_or_unpacked_on_the_way_is_refused_f38() -> None:
     packed = answer(200, body=b"packed", Content_Encoding="gzip", X_Goog_Stored_Content_Encoding="identity", **CONTENT)
     unpacked = answer(200, body=b"content", X_Goog_Stored_Content_Encoding="gzip", **CONTENT)
     stored = answer(200, body=b"packed", Content_Encoding="gzip", X_Goog_Stored_Content_Encoding="gzip", **CONTENT)
@@ -151,7 +151,7 @@ async def test_content_that_was_packed_or_unpacked_on_the_way_is_refused() -> No
         assert {seen.headers["Accept-Encoding"] for seen in script.seen} == {"gzip"}
 
 
-async def test_a_listing_that_repeats_itself_ends_in_an_error() -> None:
+async def test_a_listing_that_repeats_itself_ends_in_an_error_f40() -> None:
     page = json.dumps({"kind": "storage#objects", "nextPageToken": "again"}).encode()
     async with scripted(answer(body=page)) as (store, script):
         with pytest.raises(InvalidAnswer, match="repeats itself"):

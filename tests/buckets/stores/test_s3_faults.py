@@ -69,7 +69,9 @@ async def test_a_service_that_is_down_for_a_moment_is_asked_again(status: int) -
 
 
 @pytest.mark.parametrize(("status", "error"), [(503, Unavailable), (429, Throttled)])
-async def test_a_service_that_stays_down_is_asked_a_fixed_number_of_times(status: int, error: type[Exception]) -> None:
+async def test_a_service_that_stays_down_is_asked_a_fixed_number_of_times_f18(
+    status: int, error: type[Exception]
+) -> None:
     tries = {503: 3, 429: 4}[status]
     async with crafted(in_turn(reply(status))) as server, store_at(server) as store:
         with pytest.raises(error):
@@ -77,7 +79,7 @@ async def test_a_service_that_stays_down_is_asked_a_fixed_number_of_times(status
         assert len(server.asked) == tries
 
 
-async def test_reading_a_service_that_stays_down_does_not_multiply_the_tries() -> None:
+async def test_reading_a_service_that_stays_down_does_not_multiply_the_tries_f18() -> None:
     async with (
         crafted(by_method(HEAD=in_turn(blob(CONTENT)), GET=in_turn(reply(503)))) as server,
         store_at(server) as store,
@@ -102,7 +104,9 @@ async def test_the_code_of_s3_decides_before_the_status(code: str) -> None:
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("soon", None), ("", None)])
-async def test_the_wait_that_a_server_asks_for_is_told_to_the_retry_policy(header: str, seconds: float | None) -> None:
+async def test_the_wait_that_a_server_asks_for_is_told_to_the_retry_policy_f17(
+    header: str, seconds: float | None
+) -> None:
     once = RetryPolicy(attempts=1, throttled_attempts=1)
     async with (
         crafted(in_turn(reply(503, headers={"Retry-After": header}))) as server,
@@ -139,7 +143,7 @@ async def test_silence_ends_a_request() -> None:
 # Bodies
 
 
-async def test_a_body_that_breaks_off_is_read_on_from_there_and_only_of_the_same_version() -> None:
+async def test_a_body_that_breaks_off_is_read_on_from_there_and_only_of_the_same_version_f25() -> None:
     headers = {"ETag": etag_of(CONTENT)}
     choose = by_method(
         HEAD=in_turn(blob(CONTENT)),
@@ -178,7 +182,7 @@ async def test_a_body_that_breaks_off_and_was_replaced_is_a_conflict() -> None:
             _ = [chunk async for chunk in read_content(store, "key")]
 
 
-async def test_a_body_that_breaks_off_again_and_again_without_a_byte_is_given_up() -> None:
+async def test_a_body_that_breaks_off_again_and_again_without_a_byte_is_given_up_f25() -> None:
     choose = by_method(
         HEAD=in_turn(blob(CONTENT)),
         GET=in_turn(breaking(b"", announced=len(CONTENT), headers={"ETag": etag_of(CONTENT)})),
@@ -233,7 +237,7 @@ async def test_an_etag_made_with_keys_of_aws_kms_is_no_md5() -> None:
         "no bytes",
     ],
 )
-async def test_an_answer_that_is_not_exactly_the_span_is_refused_before_a_byte_of_it(answer: Answer) -> None:
+async def test_an_answer_that_is_not_exactly_the_span_is_refused_before_a_byte_of_it_f26_f28(answer: Answer) -> None:
     async with crafted(in_turn(answer)) as server, store_at(server) as store:
         with pytest.raises(InvalidAnswer):
             async with store.read("key", span=ByteRange(10, 20)):
@@ -252,7 +256,7 @@ async def test_a_body_that_does_not_say_how_long_it_is_is_refused() -> None:
             await content_of(store, "key")
 
 
-async def test_an_error_document_with_a_success_is_not_taken_for_the_blob() -> None:
+async def test_an_error_document_with_a_success_is_not_taken_for_the_blob_f21() -> None:
     error = reply(200, b"<Error><Code>InternalError</Code></Error>")
     choose = by_method(HEAD=in_turn(blob(CONTENT)), GET=in_turn(error))
     async with crafted(choose) as server, store_at(server) as store:
@@ -260,14 +264,14 @@ async def test_an_error_document_with_a_success_is_not_taken_for_the_blob() -> N
             _ = [chunk async for chunk in read_content(store, "key")]
 
 
-async def test_bytes_stored_compressed_are_read_as_they_are_stored() -> None:
+async def test_bytes_stored_compressed_are_read_as_they_are_stored_f38() -> None:
     packed = b"\x1f\x8b\x08 not even a whole one"
     async with crafted(in_turn(blob(packed, Content_Encoding="gzip"))) as server, store_at(server) as store:
         assert await content_of(store, "key") == packed
         assert "Accept-Encoding" not in server.asked[0].headers
 
 
-async def test_an_endless_error_is_cut_off() -> None:
+async def test_an_endless_error_is_cut_off_f47() -> None:
     async with crafted(in_turn(endless(status=403))) as server, store_at(server) as store:
         with pytest.raises(PermissionDenied):
             await content_of(store, "key")
@@ -291,7 +295,7 @@ async def test_a_date_that_cannot_be_read_is_no_date(date: str) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_not_followed_and_nothing_is_told_to_its_target(status: int) -> None:
+async def test_a_redirect_is_not_followed_and_nothing_is_told_to_its_target_f51(status: int) -> None:
     async with crafted(in_turn(blob(CONTENT))) as elsewhere:
         headers = {"Location": f"{elsewhere.url}/real/key"}
         async with crafted(in_turn(reply(status, headers=headers))) as server, store_at(server) as store:
@@ -415,14 +419,14 @@ async def test_credentials_that_end_during_an_upload_do_not_end_the_upload_f58()
 # Writes
 
 
-async def test_bytes_that_were_damaged_on_the_way_are_sent_once_more() -> None:
+async def test_bytes_that_were_damaged_on_the_way_are_sent_once_more_f34() -> None:
     async with crafted(in_turn(refusal(400, "BadDigest"), reply(200))) as server, store_at(server) as store:
         await store.write("key", b"content")
         assert [asked.body for asked in server.asked] == [b"content", b"content"]
 
 
 @pytest.mark.parametrize("choose", [in_turn(refusal(400, "BadDigest")), stored(etag_of(b"other bytes"))])
-async def test_bytes_that_are_damaged_twice_are_an_error(choose: Choice) -> None:
+async def test_bytes_that_are_damaged_twice_are_an_error_f34(choose: Choice) -> None:
     async with crafted(choose) as server, store_at(server) as store:
         with pytest.raises(IntegrityError):
             await store.write("key", b"content")
@@ -472,7 +476,7 @@ async def upload_one_part(server: CraftedServer) -> str | None:
         return (await upload.complete()).etag
 
 
-async def test_an_error_in_the_clothes_of_a_success_is_tried_again() -> None:
+async def test_an_error_in_the_clothes_of_a_success_is_tried_again_f22() -> None:
     padded = b" \n \n" + b'<?xml version="1.0"?>' + COMPLETED
     error = reply(200, b"<Error><Code>InternalError</Code><Message>Again.</Message></Error>")
     async with crafted(uploading(in_turn(error, error, reply(200, padded)))) as server:
@@ -488,7 +492,7 @@ async def test_an_error_in_the_clothes_of_a_success_that_stays_aborts_the_upload
         assert [asked.query for asked in server.asked_by("DELETE")] == ["uploadId=the-upload"]
 
 
-async def test_a_completion_whose_answer_was_lost_is_found_at_the_key() -> None:
+async def test_a_completion_whose_answer_was_lost_is_found_at_the_key_f23() -> None:
     made = s3_upload.md5(s3_upload.md5(CONTENT).digest()).hexdigest() + "-1"
     head = in_turn(reply(200, CONTENT, {"ETag": f'"{made}"'}))
     async with crafted(uploading(in_turn(dropping(), GONE), head=head)) as server:
@@ -569,7 +573,7 @@ async def test_a_beginning_without_an_upload_is_an_invalid_answer(body: bytes) -
         b"<ListBucketResult><Contents><Key>a</Key><Size>-1</Size></Contents></ListBucketResult>",
     ],
 )
-async def test_what_is_not_a_listing_deletes_nothing(body: bytes) -> None:
+async def test_what_is_not_a_listing_deletes_nothing_f39(body: bytes) -> None:
     async with crafted(by_method(GET=in_turn(reply(200, body)), POST=in_turn(DELETED))) as server:
         async with store_at(server) as store:
             with pytest.raises(InvalidAnswer):
@@ -577,14 +581,14 @@ async def test_what_is_not_a_listing_deletes_nothing(body: bytes) -> None:
         assert {asked.method for asked in server.asked} == {"GET"}
 
 
-async def test_a_listing_without_end_is_cut_off() -> None:
+async def test_a_listing_without_end_is_cut_off_f47() -> None:
     async with crafted(in_turn(endless())) as server, store_at(server) as store:
         with pytest.raises(InvalidAnswer, match="more than"):
             await blobs_under(store)
 
 
 @pytest.mark.parametrize("tokens", [("same",), ("one", "two"), ("one", "two", "three")])
-async def test_a_listing_that_goes_round_in_circles_is_left(tokens: tuple[str, ...]) -> None:
+async def test_a_listing_that_goes_round_in_circles_is_left_f40(tokens: tuple[str, ...]) -> None:
     pages = [listing(f"key-{token}", token=token) for token in tokens]
     count = 0
 
@@ -599,7 +603,7 @@ async def test_a_listing_that_goes_round_in_circles_is_left(tokens: tuple[str, .
         assert len(server.asked) <= len(tokens) + 2
 
 
-async def test_a_listing_that_goes_on_without_saying_where_is_invalid() -> None:
+async def test_a_listing_that_goes_on_without_saying_where_is_invalid_f40() -> None:
     page = listing("a", extra="<IsTruncated>true</IsTruncated>")
     async with crafted(in_turn(page)) as server, store_at(server) as store:
         with pytest.raises(InvalidAnswer, match="does not say where"):

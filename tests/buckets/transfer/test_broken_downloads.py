@@ -67,7 +67,7 @@ async def test_a_connection_that_never_holds_ends_as_unavailable(aws: Rig, tmp_p
 
 
 @CONTENTS
-async def test_a_blob_replaced_while_it_is_read_arrives_as_one_version(
+async def test_a_blob_replaced_while_it_is_read_arrives_as_one_version_f36(
     aws: Rig, tmp_path: Path, content: bytes
 ) -> None:
     new = content[::-1]
@@ -86,7 +86,7 @@ async def test_a_blob_replaced_while_it_is_read_arrives_as_one_version(
 
 
 @CONTENTS
-async def test_bytes_that_arrive_broken_once_are_read_again(aws: Rig, tmp_path: Path, content: bytes) -> None:
+async def test_bytes_that_arrive_broken_once_are_read_again_f32(aws: Rig, tmp_path: Path, content: bytes) -> None:
     await aws.put("k", content)
     flips = iter([1])
     async with behind(aws) as (front, listing):
@@ -98,7 +98,7 @@ async def test_bytes_that_arrive_broken_once_are_read_again(aws: Rig, tmp_path: 
 
 @CONTENTS
 @pytest.mark.parametrize("existing", [Existing.REPLACE, Existing.CONTINUE])
-async def test_bytes_that_always_arrive_broken_are_never_kept(
+async def test_bytes_that_always_arrive_broken_are_never_kept_f32(
     aws: Rig, tmp_path: Path, content: bytes, existing: Existing
 ) -> None:
     await aws.put("k", content)
@@ -110,7 +110,7 @@ async def test_bytes_that_always_arrive_broken_are_never_kept(
     assert snapshot(tmp_path) == {"f": content[:5]}
 
 
-async def test_a_blob_deleted_between_listing_and_reading_fails_alone(aws: Rig, tmp_path: Path) -> None:
+async def test_a_blob_deleted_between_listing_and_reading_fails_alone_f37(aws: Rig, tmp_path: Path) -> None:
     for name in "abc":
         await aws.put(f"d/{name}", SMALL)
 

@@ -103,7 +103,7 @@ async def test_a_large_blob_of_parts_is_verified_whoever_uploaded_it(s3: Rig, tm
 
 
 @pytest.mark.parametrize("part", RANGES, ids=["ours", "5 MiB", "unusual"])
-async def test_one_bit_flipped_in_one_of_many_ranges_is_noticed_and_all_is_read_again(
+async def test_one_bit_flipped_in_one_of_many_ranges_is_noticed_and_all_is_read_again_f33(
     s3: Rig, tmp_path: Path, part: int
 ) -> None:
     await put_parts(s3.store, "k", LARGE, part)
@@ -117,7 +117,7 @@ async def test_one_bit_flipped_in_one_of_many_ranges_is_noticed_and_all_is_read_
 
 @pytest.mark.parametrize("part", [PART, UNUSUAL], ids=["ours", "unusual"])
 @pytest.mark.parametrize("existing", [Existing.REPLACE, Existing.CONTINUE])
-async def test_one_bit_that_is_always_flipped_in_one_of_many_ranges_is_never_kept(
+async def test_one_bit_that_is_always_flipped_in_one_of_many_ranges_is_never_kept_f33(
     s3: Rig, tmp_path: Path, part: int, existing: Existing
 ) -> None:
     await put_parts(s3.store, "k", LARGE, part)
