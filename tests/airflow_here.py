@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+import pytest
+from airflow import __version__
+
 
 def _from(*places: str) -> Any:
     """Return what is at the first place that there is, each a module or ``module:name``; the newest comes first."""
@@ -16,6 +19,19 @@ def _from(*places: str) -> Any:
         except (ImportError, AttributeError):
             continue
     raise ImportError(f"none of {', '.join(places)} is in this Airflow")
+
+
+def before(*version: int) -> bool:
+    """Whether this Airflow is older than that."""
+    return tuple(int(part) for part in __version__.split(".")[:2]) < version
+
+
+def needs(major: int, minor: int, *, reason: str) -> pytest.MarkDecorator:
+    """Skip a test on an older Airflow.
+
+    :param reason: what that lacks or does otherwise.
+    """
+    return pytest.mark.skipif(before(major, minor), reason=f"Airflow before {major}.{minor} {reason}")
 
 
 serde = _from("airflow.sdk.serde", "airflow.serialization.serde")
@@ -30,4 +46,7 @@ lineage = _from("airflow.sdk.lineage", "airflow.lineage.hook")
 get_fs = _from("airflow.sdk.io:get_fs", "airflow.io:get_fs")
 AssetsOfProviders = _from(
     "airflow.sdk.providers_manager_runtime:ProvidersManagerTaskRuntime", "airflow.providers_manager:ProvidersManager"
+)
+AirflowRescheduleException = _from(
+    "airflow.sdk.exceptions:AirflowRescheduleException", "airflow.exceptions:AirflowRescheduleException"
 )
