@@ -10,6 +10,7 @@ from itertools import islice, takewhile
 from airflow_provider_neuro_buckets.buckets.glob import Component, Glob, match_components
 from airflow_provider_neuro_buckets.buckets.models import BlobCommonPrefix, BlobObject, Bucket, BucketEntry, BucketUsage
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, Page
+from airflow_provider_neuro_buckets.buckets.stores.rows import rows_of
 
 
 def blob_entry(bucket: Bucket, meta: BlobMeta) -> BlobObject:
@@ -65,8 +66,10 @@ class Listing:
         bucket = self.bucket
         for prefix in page.prefixes:
             yield BlobCommonPrefix(key=prefix, bucket=bucket)
-        for meta in page.blobs:
-            yield blob_entry(bucket, meta)
+        for key, size, etag, modified_at, created_at, _ in rows_of(page.blobs):
+            yield BlobObject(
+                key=key, bucket=bucket, size=size, created_at=created_at, modified_at=modified_at, etag=etag
+            )
 
     async def _pages(self, prefix: str, *, delimiter: str, page_size: int | None = None) -> AsyncGenerator[Page]:
         # A page of one is how a question of yes or no stays cheap; above a provider's own page the number is moot.

@@ -1,18 +1,22 @@
 """Reading XML answers with expat. Pure: no I/O.
 
 Doctypes and entities are refused, so an answer can neither grow in memory nor reach for a file. A page of 1,000 keys
-takes 4 ms with `parse_records`, which keeps no path, and twice as long with `parse_xml`.
+takes 1 ms with `parse_records`, which reads records that are alike by a pattern, and 8 ms with `parse_xml`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from xml.parsers import expat
 
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
+from airflow_provider_neuro_buckets.buckets.stores.alike import Run, next_record, run_of
 
 _DEPTH = 16
 _IN_ROOT, _IN_RECORD = 1, 2
+_MOST_RUNS = 16
+"""Of records that are alike; what comes after them expat reads."""
 
 
 def parse_records(
@@ -24,40 +28,107 @@ def parse_records(
 
     :param fields: filled with the text of each element in the root; of several with one name with the last.
     :param on_record: by the name of an element in the root: called at its end with the texts in it by their names, in
-        a mapping that is used again: a page of 1,000 objects more makes the garbage collector look at all there are.
+        a mapping that may be used again.
     :raises InvalidAnswer: as `parse_xml`.
     """
-    record: dict[str, str] = {}
-    text: list[str] = []
-    depth = 0
-    root = ""
+    reader = _Records(fields, on_record)
+    try:
+        reader.read(body)
+    except expat.ExpatError:
+        raise _not_xml() from None
+    finally:
+        reader.close()
+    return reader.root
 
-    def start(_name: str, _attributes: object) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _DEPTH:
+
+class _Records:
+    """Reads records: expat the first of those that are alike, `alike` the others."""
+
+    def __init__(self, fields: dict[str, str], on_record: Mapping[str, Callable[[Mapping[str, str]], object]]) -> None:
+        self.root = ""
+        self._fields = fields
+        self._on_record = on_record
+        self._record: dict[str, str] = {}
+        self._text: list[str] = []
+        self._depth = 0
+        self._ended: tuple[str, int] | None = None
+        self._parser = _parser(self._start, self._end, self._text.append)
+        self._parser.XmlDeclHandler = self._declare
+        self._is_utf8 = True
+
+    def read(self, body: bytes) -> None:
+        """Read a document."""
+        at = skipped = 0
+        for _ in range(_MOST_RUNS):
+            first = next_record(body, at, self._on_record)
+            if first is None:
+                break
+            self._parser.Parse(body[at : first.end], False)  # noqa: FBT003 - expat's signature: more is to come
+            at = first.end
+            # Was it a record? What is in a comment, or deeper, only looks like one.
+            if not self._is_utf8 or self._ended != (first.name, first.end_tag - skipped):
+                break
+            run = run_of(body, first)
+            if run is None:
+                break
+            at, skipped = run.end, skipped + run.end - first.end
+            self._take(self._on_record[first.name], run)
+        self._parser.Parse(body[at:], True)  # noqa: FBT003 - expat's signature: this is all of it
+
+    def close(self) -> None:
+        """Let go of expat, which refers to this: what both hold would stay until the garbage collector comes."""
+        del self._parser
+
+    def _take(self, on_record: Callable[[Mapping[str, str]], object], run: Run) -> None:
+        plain = run.text.replace("&quot;", '"').replace("&#34;", '"')  # around each ETag
+        if "&" in plain:
+            for record in run.records():
+                on_record({name: _resolved(text) for name, text in record.items()})
+        else:
+            for record in replace(run, text=plain).records():
+                on_record(record)
+
+    def _declare(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        self._is_utf8 = (encoding or "utf-8").lower() == "utf-8"
+
+    def _start(self, _name: str, _attributes: object) -> None:
+        self._depth += 1
+        if self._depth > _DEPTH:
             raise _too_deep()
-        text.clear()
+        self._text.clear()
 
-    def end(name: str) -> None:
-        nonlocal depth, root
-        depth -= 1
+    def _end(self, name: str) -> None:
+        self._depth -= 1
         if ":" in name:
             name = name.rpartition(":")[2]
-        if depth == _IN_RECORD:
-            record[name] = "".join(text)
-        elif depth == _IN_ROOT:
-            if name in on_record:
-                on_record[name](record)
+        if self._depth == _IN_RECORD:
+            self._record[name] = "".join(self._text)
+        elif self._depth == _IN_ROOT:
+            if name in self._on_record:
+                self._on_record[name](self._record)
+                self._ended = (name, self._parser.CurrentByteIndex)
             else:
-                fields[name] = "".join(text)
-            record.clear()
-        elif depth == 0:
-            root = name
-        text.clear()
+                self._fields[name] = "".join(self._text)
+            self._record.clear()
+        elif self._depth == 0:
+            self.root = name
+        self._text.clear()
 
-    _run(body, start, end, text.append)
-    return root
+
+def _resolved(text: str) -> str:
+    """Return the text that is written with references such as ``&amp;``.
+
+    :raises InvalidAnswer: one of them is to nothing that XML knows by itself.
+    """
+    if "&" not in text:
+        return text
+    pieces: list[str] = []
+    _run(f"<t>{text}</t>".encode(), _ignore, _ignore, pieces.append)
+    return "".join(pieces)
+
+
+def _ignore(*_: object) -> None:
+    """Take no note."""
 
 
 def parse_levels(
@@ -149,6 +220,16 @@ def _run(
     end: Callable[[str], object],
     text: Callable[[str], object],
 ) -> None:
+    parser = _parser(start, end, text)
+    try:
+        parser.Parse(body, True)  # noqa: FBT003 - expat's signature: this is all of it
+    except expat.ExpatError:
+        raise _not_xml() from None
+
+
+def _parser(
+    start: Callable[[str, dict[str, str]], object], end: Callable[[str], object], text: Callable[[str], object]
+) -> expat.XMLParserType:
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartElementHandler = start
@@ -156,10 +237,11 @@ def _run(
     parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = _refuse
     parser.EntityDeclHandler = _refuse
-    try:
-        parser.Parse(body, True)  # noqa: FBT003 - expat's signature: this is all of it
-    except expat.ExpatError:
-        raise InvalidAnswer("an answer is not XML") from None
+    return parser
+
+
+def _not_xml() -> InvalidAnswer:
+    return InvalidAnswer("an answer is not XML")
 
 
 def _refuse(*_: object) -> None:

@@ -21,6 +21,7 @@ from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Page, Site
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_records, parse_xml, text_ahead
+from airflow_provider_neuro_buckets.buckets.stores.rows import Row, Rows
 from airflow_provider_neuro_buckets.buckets.stores.s3_signature import Seal
 
 SMALL_ANSWER = 1024 * 1024
@@ -39,6 +40,7 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 _OF_PARTS = re.compile(r"[0-9a-f]{32}-[1-9][0-9]*")
 _http_time = lru_cache(parsedate_to_datetime)
 """Blobs written within a second share their time; to read it takes 20 µs."""
+_listed_time = lru_cache(datetime.fromisoformat)
 _NOT_XML = re.compile("[\x00-\x08\x0a-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -230,9 +232,9 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
     :raises InvalidAnswer: not a listing, or one without what it needs; nothing is concluded from it.
     """
     is_encoded = text_ahead(body, "EncodingType") == "url"
-    page, fields = _read_listing(body, where, decode=unquote_plus if is_encoded else str)
+    page, fields = _read_listing(body, where, decode=_decoded if is_encoded else str)
     if (fields.get("EncodingType") == "url") is not is_encoded:
-        page, fields = _read_listing(body, where, decode=str if is_encoded else unquote_plus)
+        page, fields = _read_listing(body, where, decode=str if is_encoded else _decoded)
     if fields.get("IsTruncated") != "true":
         return page, None
     token = fields.get("NextContinuationToken")
@@ -243,7 +245,7 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
 
 def _read_listing(body: bytes, where: str, *, decode: Callable[[str], str]) -> tuple[Page, Mapping[str, str]]:
     fields: dict[str, str] = {}
-    blobs: list[BlobMeta] = []
+    blobs: list[Row] = []
     prefixes: list[str] = []
 
     def on_blob(item: Mapping[str, str]) -> None:
@@ -258,7 +260,11 @@ def _read_listing(body: bytes, where: str, *, decode: Callable[[str], str]) -> t
         raise InvalidAnswer(
             f"the listing of {where} is not a listing but <{root}>", remedy="Check the endpoint of the bucket"
         )
-    return Page(blobs=blobs, prefixes=prefixes), fields
+    return Page(blobs=Rows(blobs), prefixes=prefixes), fields
+
+
+def _decoded(key: str) -> str:
+    return unquote_plus(key) if "%" in key or "+" in key else key
 
 
 def next_token(body: bytes) -> str | None:
@@ -266,13 +272,12 @@ def next_token(body: bytes) -> str | None:
     return text_ahead(body, "NextContinuationToken")
 
 
-def _listed(key: str, item: Mapping[str, str], where: str) -> BlobMeta:
+def _listed(key: str, item: Mapping[str, str], where: str) -> Row:
     size = item.get("Size", "")
     if not key or not (size.isascii() and size.isdecimal()):
         raise InvalidAnswer(f"the listing of {where} has the key {key!r} with the size {size!r}")
     etag = bare_etag(item.get("ETag"))
-    modified = _time(item.get("LastModified"), datetime.fromisoformat)
-    return BlobMeta(key=key, size=int(size), etag=etag, modified_at=modified, md5=md5_of_etag(etag))
+    return key, int(size), etag, _time(item.get("LastModified"), _listed_time), None, md5_of_etag(etag)
 
 
 def _time(text: str | None, read: Callable[[str], datetime]) -> datetime | None:
