@@ -25,7 +25,8 @@ async def open_session(config: BucketsConfig) -> AsyncIterator[aiohttp.ClientSes
     """Open the session that `config` describes; close it on exit.
 
     It keeps no cookies, reads no proxy from the environment, decompresses nothing, and limits no request's total time:
-    only silence is limited. How many requests run at once is the business of the caller's own window.
+    only silence is limited. How many requests run at once is the business of the caller's own window, and what is tried
+    again that of :mod:`~airflow_provider_neuro_buckets.buckets.retry`.
     """
     # The pool is never the limit: a request that waits in it would age its signature.
     connector = aiohttp.TCPConnector(limit=0, ssl=_tls(config), ttl_dns_cache=30)
@@ -39,6 +40,8 @@ async def open_session(config: BucketsConfig) -> AsyncIterator[aiohttp.ClientSes
         trust_env=False,
         skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept"),
     ) as session:
+        # It would send whatever is no POST again, at once and untold: twice as many attempts as the policy has.
+        session._retry_connection = False  # noqa: SLF001 - there is no other door
         yield session
 
 

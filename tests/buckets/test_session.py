@@ -22,8 +22,11 @@ from faults.crafted import Answer, Asked, by_method, crafted, in_turn, reply
 CONTENT = b"content"
 
 
-def certificate(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
-    """Make a certificate of our own for an IP address; return it for a server, and its path for who trusts it."""
+def certificate(folder: Path, address: str, *, days: int = 1) -> tuple[ssl.SSLContext, str]:
+    """Make a certificate of our own for an IP address; return it for a server, and its path for who trusts it.
+
+    :param days: how long it is good from now on; it was made two days ago.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "storage.test")])
     now = datetime.now(UTC)
@@ -33,8 +36,8 @@ def certificate(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -54,7 +57,7 @@ def config(*, verify: bool | str = True) -> BucketsConfig:
     return BucketsConfig(buckets_url="http://127.0.0.1/unused", name="connection 'mine'", verify=verify)
 
 
-async def test_a_certificate_of_nobodys_is_refused_at_once_and_the_remedy_named(tmp_path: Path) -> None:
+async def test_a_certificate_of_nobodys_is_refused_at_once_and_the_remedy_named_f13(tmp_path: Path) -> None:
     tls, _ = certificate(tmp_path, "127.0.0.1")
     async with crafted(in_turn(blob(CONTENT)), tls=tls) as server, store_at(server) as store:
         with pytest.raises(ConfigurationError, match="Set verify"):
@@ -81,12 +84,16 @@ async def test_a_bundle_of_ones_own_is_trusted_by_every_verb_uploads_in_parts_in
             assert (await upload.complete()).etag == etag
 
 
-async def test_a_certificate_of_another_host_is_refused(tmp_path: Path) -> None:
-    tls, bundle = certificate(tmp_path, "127.0.0.2")
+@pytest.mark.parametrize(("address", "days"), [("127.0.0.2", 1), ("127.0.0.1", -1)], ids=["of another host", "expired"])
+async def test_a_certificate_of_another_host_or_time_is_refused_with_no_retry_f13(
+    tmp_path: Path, address: str, days: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    tls, bundle = certificate(tmp_path, address, days=days)
     async with crafted(in_turn(blob(CONTENT)), tls=tls) as server, store_at(server, verify=bundle) as store:
-        with pytest.raises(ConfigurationError):
+        with pytest.raises(ConfigurationError, match="TLS certificate is not trusted"):
             await content_of(store, "key")
         assert server.asked == []
+    assert "attempt" not in caplog.text
 
 
 async def test_a_port_that_speaks_no_tls_is_refused() -> None:
@@ -113,7 +120,7 @@ async def test_a_bundle_that_cannot_be_read_is_named(tmp_path: Path, content: st
             pytest.fail("a session was opened")
 
 
-async def test_no_proxy_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_proxy_is_taken_from_the_environment_f15(monkeypatch: pytest.MonkeyPatch) -> None:
     async with crafted(in_turn(blob(b"the proxy's"))) as proxy, crafted(in_turn(blob(CONTENT))) as server:
         for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)

@@ -25,7 +25,9 @@ from faults.messages import Body, Head, answer_body, encoded, read_head, request
 from faults.toxics import Cut, End, Fault
 
 ALWAYS = math.inf
-_LARGEST_HEAD = 1024 * 1024
+_LARGEST_HEAD = 64 * 1024
+_BUFFER = 64 * 1024
+"""What the proxy takes ahead of what it hands on: hardly anything, so that slow is slow for the client too."""
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _NO_FAULT = Fault()
 
@@ -103,6 +105,7 @@ class FaultProxy:
     :ivar url: its address, with the path of the server's.
     :ivar plan: may be replaced at any time; counts from the next request.
     :ivar seen: all requests so far, in order.
+    :ivar most_open: requests that were open at the same time.
     :ivar renamed: texts to replace in JSON answers: so the addresses in them lead through other proxies.
     """
 
@@ -111,6 +114,8 @@ class FaultProxy:
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
+        self._requests = 0
+        self.most_open = 0
         self.connections = 0
         self.url = ""
         self.plan = plan
@@ -128,10 +133,11 @@ class FaultProxy:
 
     async def listen(self) -> None:
         """Take connections, on the same port as ever."""
-        port = URL(self.url).port if self.url else 0
-        self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", port, limit=_LARGEST_HEAD, ssl=self._tls, reuse_address=True
-        )
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        listener.bind(("127.0.0.1", URL(self.url).port if self.url else 0))
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=_LARGEST_HEAD, ssl=self._tls)
         scheme = "https" if self._tls else "http"
         self.url = str(self._behind.with_scheme(scheme).with_port(self._server.sockets[0].getsockname()[1])).rstrip("/")
 
@@ -158,7 +164,13 @@ class FaultProxy:
                     server.close()
                     server = None
                 server = server or await _Connection.open(self._behind)
-                if not await self._exchange(head, client, server, number):
+                self._requests += 1
+                self.most_open = max(self.most_open, self._requests)
+                try:
+                    is_last = not await self._exchange(head, client, server, number)
+                finally:
+                    self._requests -= 1
+                if is_last:
                     break
         except Cut as cut:
             await client.end(cut.end)

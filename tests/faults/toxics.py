@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import repeat
 
@@ -170,6 +170,10 @@ class Answer(Fault):
         length = ("Content-Length", str(len(self.body)))
         closing = (("Connection", "close"),) if self.is_early else ()
         return Head(f"HTTP/1.1 {self.status} On Purpose", (*self.headers, length, *closing)), whole(self.body)
+
+    def early(self) -> Answer:
+        """Return the same answer, given before the body of the request has come."""
+        return replace(self, is_early=True)
 
 
 @dataclass(frozen=True, slots=True)

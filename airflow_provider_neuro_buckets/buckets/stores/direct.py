@@ -7,6 +7,7 @@ is parsed that nobody asked for. A redirect is never followed: it would carry th
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 import aiohttp
 from aiohttp import payload
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
@@ -35,6 +37,9 @@ from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
 
 LARGEST_ERROR = 64 * 1024
 _WRITE_AT_ONCE = 256 * 1024
+_UNSENT = 512 * 1024
+"""What the system may hold of a body and not have sent. By default it is megabytes: at the end of a slow upload they
+take longer than a silence may last, since the answer is waited for as soon as the system has taken everything."""
 _CLOCKS_AGREE_SECONDS = 60.0
 
 
@@ -108,9 +113,19 @@ class BufferPayload(payload.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write all bytes."""
+        if self._size is not None and self._size > _UNSENT:
+            _bound_unsent(writer)
         for piece in self._value:
             for at in range(0, piece.nbytes, _WRITE_AT_ONCE):
                 await writer.write(piece[at : at + _WRITE_AT_ONCE])
+
+
+def _bound_unsent(writer: AbstractStreamWriter) -> None:
+    transport = writer.transport if isinstance(writer, StreamWriter) else None
+    found = transport.get_extra_info("socket") if transport is not None else None
+    if found is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        with suppress(OSError):  # not every system knows it
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
 
 class DirectLane:
