@@ -3,13 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 
 from yarl import URL
 
 _AT_ONCE = 64 * 1024
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The request of a connection that was sent last, and its answer.
+
+    :ivar sent: bytes of the request so far.
+    :ivar received: bytes of the answer so far.
+    :ivar expected: bytes of the answer once it is whole, as far as its head said so.
+    :ivar is_cut: whether whoever asked is not there any more.
+    """
+
+    sent: int = 0
+    received: int = 0
+    expected: int = 0
+    is_cut: bool = False
+
+    def send(self, content: bytes) -> None:
+        if self.received:
+            self.sent = self.received = self.expected = 0
+        self.sent += len(content)
+
+    def receive(self, content: bytes) -> None:
+        if not self.received:
+            head, _, _ = content.partition(b"\r\n\r\n")
+            length = _LENGTH.search(head)
+            self.expected = len(head) + 4 + int(length[1]) if length else 0
+        self.received += len(content)
+
+    @property
+    def is_under_way(self) -> bool:
+        return not self.received or self.received < self.expected
 
 
 @dataclass(slots=True)
@@ -17,15 +51,65 @@ class Meter:
     """Bytes that have passed, headers included.
 
     :ivar url: the address in front of the endpoint.
+    :ivar passed: told whenever something has.
+    :ivar in_vain: bytes of the exchanges that were under way when `cut` was called.
+    :ivar is_idle: set while there is no connection.
     """
 
     url: str = ""
     sent: int = 0
     received: int = 0
+    passed: Callable[[], None] | None = None
+    in_vain: int = 0
+    exchanges: list[Exchange] = field(default_factory=list)
+    is_idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def total(self) -> int:
         return self.sent + self.received
+
+    def send(self, exchange: Exchange, content: bytes) -> None:
+        self.sent += len(content)
+        exchange.send(content)
+        if self.passed is not None:
+            self.passed()
+
+    def receive(self, exchange: Exchange, content: bytes) -> None:
+        self.received += len(content)
+        exchange.receive(content)
+        if self.passed is not None:
+            self.passed()
+
+    @contextmanager
+    def exchange(self) -> Iterator[Exchange]:
+        """Count what passes on a connection."""
+        exchange = Exchange()
+        self.exchanges.append(exchange)
+        self.is_idle.clear()
+        try:
+            yield exchange
+        finally:
+            self.exchanges.remove(exchange)
+            self.in_vain += exchange.is_cut * max(exchange.sent, exchange.received)
+            if not self.exchanges:
+                self.is_idle.set()
+
+    def cut(self) -> None:
+        """Take note that whoever asks is gone, whatever the wire still holds."""
+        for exchange in self.exchanges:
+            exchange.is_cut = exchange.is_under_way
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[bytes], None]) -> None:
+    try:
+        while content := await reader.read(_AT_ONCE):
+            count(content)
+            writer.write(content)
+            await writer.drain()
+    except ConnectionError:
+        pass  # either side may leave
+    finally:
+        writer.close()
 
 
 @asynccontextmanager
@@ -35,28 +119,15 @@ async def metered(endpoint: str) -> AsyncIterator[Meter]:
     meter = Meter()
     open_now: set[asyncio.Task[None]] = set()
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_sending: bool) -> None:
-        try:
-            while content := await reader.read(_AT_ONCE):
-                if is_sending:
-                    meter.sent += len(content)
-                else:
-                    meter.received += len(content)
-                writer.write(content)
-                await writer.drain()
-        except ConnectionError:
-            pass  # either side may leave
-        finally:
-            writer.close()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there, back = await asyncio.open_connection(behind.host, behind.port)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(pump(reader, back, is_sending=True))
-                group.create_task(pump(there, writer, is_sending=False))
-        finally:
-            writer.close()
+        with meter.exchange() as exchange:
+            try:
+                there, back = await asyncio.open_connection(behind.host, behind.port)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_pump(reader, back, lambda content: meter.send(exchange, content)))
+                    group.create_task(_pump(there, writer, lambda content: meter.receive(exchange, content)))
+            finally:
+                writer.close()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(serve(reader, writer))

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 MARK = "neuro_buckets_transfer"
 """The key in the task state store. A mark says what is moved, where and when the first try began to, and what finds the
 large uploads that were cut off."""
-WRITES_EVERY = 5.0
+WRITES_EVERY = 2.0
 """Seconds between two looks at what would have to be written down: a process that is killed has no time for it."""
 MOST_NOTES = 100
 """A value in the store has to stay small; more than are sent at once are seldom cut off."""
