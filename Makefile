@@ -35,7 +35,7 @@ demo: $(VENV)/.demo-installed
 	@$(BIN)/python example_dags/demo.py $(if $(DATA),--data '$(DATA)')
 
 test: $(VENV)/.dev-installed
-	$(BIN)/pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # The lowest version of whatever pyproject.toml names. What that needs in turn is as new as it allows, which Airflow 3.0
 # may not bear: then tests/oldest-constraints.txt says so. Airflow 3.0 needs Python 3.12 or older.
@@ -49,7 +49,7 @@ $(OLDEST)/.installed: pyproject.toml tests/oldest-constraints.txt
 	@touch $@
 
 test-oldest: $(OLDEST)/.installed
-	$(OLDEST)/bin/pytest -n auto --dist loadfile --ignore tests/benchmarks $(TESTS)  # they measure, and depend on no version
+	$(OLDEST)/bin/pytest -n auto --dist loadfile --no-loadscope-reorder --ignore tests/benchmarks $(TESTS)  # they measure, and depend on no version
 
 # The peers have an environment of their own; with them the source of Airflow, which is moved around, and Azurite.
 BENCH   := .venv-bench

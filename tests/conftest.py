@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from platform_rig import Platform, WatchedPlatform
 
@@ -31,8 +32,43 @@ os.environ |= {
 }
 
 
+CLEANING_UP = (
+    "hooks.loop.CLEAN_UP_SECONDS",
+    "fs.running.CLEAN_UP_SECONDS",
+    "buckets.stores.s3_upload.ABORT_SECONDS",
+    "buckets.stores.gcs_parts.ABORT_SECONDS",
+)
+# How long a property takes depends on the machine.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
+#: They start processes, many of them Airflow's: whatever is begun late would be waited for in the end.
+SLOW = ("dags/test_in_airflow.py", "test_demo.py", "local/test_cli.py", "cli/test_process.py", "test_object_storage.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Give each core two workers, for tests wait half of their time; up to eight, since each has servers of its own."""
+    return min(2 * (os.cpu_count() or 1), 8)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take longest begin first."""
+    ranks = {path: rank for rank, end in enumerate(SLOW) for path in {i.path for i in items} if str(path).endswith(end)}
+    items.sort(key=lambda item: ranks.get(item.path, len(SLOW)))
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Whatever is stopped may clean up after itself for as long as it takes: a busy machine proves nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in CLEANING_UP:
+            patch.setattr(f"airflow_provider_neuro_buckets.{name}", 60.0)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -633,7 +633,7 @@ async def test_the_next_page_is_on_its_way_while_one_is_handed_over() -> None:
     async with crafted(choose) as server, store_at(server) as store:
         pages = aiter(store.pages(""))
         await anext(pages)
-        await asyncio.wait_for(second_asked.wait(), 20)
+        await asyncio.wait_for(second_asked.wait(), 60)
         assert [page.blobs[0].key async for page in pages] == ["b"]
 
 

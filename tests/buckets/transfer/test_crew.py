@@ -116,11 +116,11 @@ async def test_a_thread_is_waited_for_however_often_its_caller_is_cancelled() ->
 
     def work() -> None:
         started.set()
-        may_end.wait(10)
+        may_end.wait(60)
         ended.set()
 
     task = asyncio.create_task(in_thread(work))
-    await asyncio.to_thread(started.wait, 10)
+    await asyncio.to_thread(started.wait, 60)
     for _ in range(3):
         task.cancel()
         await asyncio.sleep(0)
@@ -138,7 +138,7 @@ async def test_what_a_cancelled_caller_had_made_is_closed() -> None:
 
     def make() -> str:
         started.set()
-        may_end.wait(10)
+        may_end.wait(60)
         return "thing"
 
     async def use() -> None:
@@ -146,7 +146,7 @@ async def test_what_a_cancelled_caller_had_made_is_closed() -> None:
             raise AssertionError("never reached")
 
     task = asyncio.create_task(use())
-    await asyncio.to_thread(started.wait, 10)
+    await asyncio.to_thread(started.wait, 60)
     task.cancel()
     await asyncio.sleep(0)
     may_end.set()

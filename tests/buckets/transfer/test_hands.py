@@ -42,10 +42,10 @@ async def test_work_is_waited_for_however_often_its_caller_is_cancelled(*, waits
 
     def hold() -> None:
         started.set()
-        may_end.wait(10)
+        may_end.wait(60)
 
     first = asyncio.create_task(hands.do(hold))
-    await asyncio.to_thread(started.wait, 10)
+    await asyncio.to_thread(started.wait, 60)
     task = asyncio.create_task(hands.do(ended.set)) if waits else first
     await asyncio.sleep(0)
     for _ in range(3):
@@ -73,14 +73,14 @@ async def test_one_thread_does_what_little_there_is_and_others_join_where_work_p
             threads.add(threading.get_ident())
             if len(threads) > 1:
                 joined.set()
-        may_end.wait(10)
+        may_end.wait(60)
 
     few = [asyncio.create_task(hands.do(work)) for _ in range(BACKLOG)]
     for _ in range(10):
         await asyncio.sleep(0)
     assert len(threads) <= 1
     many = [asyncio.create_task(hands.do(work)) for _ in range(BACKLOG * MOST_THREADS * 2)]
-    await asyncio.to_thread(joined.wait, 10)
+    await asyncio.to_thread(joined.wait, 60)
     may_end.set()
     await asyncio.gather(*few, *many)
     assert 1 < len(threads) <= MOST_THREADS
