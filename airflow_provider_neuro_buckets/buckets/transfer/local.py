@@ -18,6 +18,9 @@ from pathlib import Path
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotADirectory, SourceChanged
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange, Bytes
 from airflow_provider_neuro_buckets.buckets.transfer import temporary
+from airflow_provider_neuro_buckets.buckets.transfer.inside import open_inside
+from airflow_provider_neuro_buckets.buckets.transfer.naming import name as name_file
+from airflow_provider_neuro_buckets.buckets.transfer.naming import naming
 from airflow_provider_neuro_buckets.buckets.transfer.opened import OpenFolders, make_and_open, open_folder
 from airflow_provider_neuro_buckets.buckets.transfer.rights import usual_mode
 
@@ -27,16 +30,6 @@ MOST_AT_ONCE = 1024
 """Buffers that the system writes at once."""
 HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """What no other file of the same folder will get past."""
-
-
-@contextmanager
-def _naming(path: Path, *below: str) -> Iterator[None]:
-    """Let what the system raises name the file, rather than nothing, a descriptor or a temporary name."""
-    try:
-        yield
-    except OSError as error:
-        error.filename, error.filename2 = str(path.joinpath(*below)), None
-        raise
 
 
 class Source:
@@ -57,9 +50,9 @@ class Source:
             raise ConfigurationError(f"{path} is neither a file nor a folder", remedy="Only those can be uploaded")
 
     @classmethod
-    def open(cls, path: Path) -> Source:
-        """Open the file at a path; links are followed."""
-        return cls(path, os.open(path, _READ))
+    def open(cls, path: Path, *, within: str | None = None) -> Source:
+        """Open the file at a path, as :func:`open_inside`."""
+        return cls(path, open_inside(path, _READ, within))
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes ``[start, stop)``.
@@ -68,7 +61,7 @@ class Source:
         """
         parts: list[bytes] = []
         while start < stop:
-            with _naming(self._path):
+            with naming(self._path):
                 part = os.pread(self._file, stop - start, start)
             if not part:
                 raise self._changed()
@@ -83,7 +76,7 @@ class Source:
         """
         view = memoryview(buffer)
         while view:
-            with _naming(self._path):
+            with naming(self._path):
                 read = os.preadv(self._file, [view], start)
             if not read:
                 raise self._changed()
@@ -93,9 +86,11 @@ class Source:
     def check(self) -> None:
         """Make sure that the file is as it was when it was opened, and ends where its size says.
 
-        :raises SourceChanged: size, time or inode differ, or there are bytes beyond.
+        :raises SourceChanged: size, time or inode differ, there are bytes beyond, or nothing has its name any more.
         """
-        if _identity(os.fstat(self._file)) != self._seen or os.pread(self._file, 1, self.size):
+        status = os.fstat(self._file)
+        is_gone = not status.st_nlink and not os.path.lexists(self._path)
+        if is_gone or _identity(status) != self._seen or os.pread(self._file, 1, self.size):
             raise self._changed()
 
     def close(self) -> None:
@@ -112,12 +107,12 @@ def _identity(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def read_whole(path: Path, *, at_most: int) -> bytes | None:
+def read_whole(path: Path, *, at_most: int, within: str | None = None) -> bytes | None:
     """Return the content of a small file; `None` if it has become larger than `at_most` bytes.
 
     :raises SourceChanged: it changed meanwhile.
     """
-    source = Source.open(path)
+    source = Source.open(path, within=within)
     try:
         if source.size > at_most:
             return None
@@ -179,7 +174,7 @@ class Destination:
         except OSError as error:
             path = self.root.joinpath(*names)  # only now: to join them takes longer than to open the folder
             if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
-                error.filename, error.filename2 = str(path), None
+                name_file(error, path)
                 raise
             raise NotADirectory(
                 f"{path} is a file or a symbolic link where a folder should go",
@@ -198,7 +193,7 @@ class Destination:
     def existing(self, names: tuple[str, ...]) -> Source:
         """Open a file that is there already; links are not followed."""
         path = self.root.joinpath(*names)
-        with self._open(names[:-1], makes=False) as folder, _naming(path):
+        with self._open(names[:-1], makes=False) as folder, naming(path):
             return Source(path, os.open(names[-1], _READ | os.O_NOFOLLOW, dir_fd=folder))
 
     def write_whole(self, names: tuple[str, ...], content: bytes | bytearray, modified: float | None) -> None:
@@ -207,7 +202,7 @@ class Destination:
         Until it has its name it has no lock: a sweeper who comes at that moment removes it, and it is written again.
         """
         try:
-            with self._opened.use(names[:-1]) as folder, _naming(self.root, *names):
+            with self._opened.use(names[:-1]) as folder, naming(self.root, *names):
                 temporary.write(names[-1], content, modified, folder=folder)
         except FileNotFoundError:  # swept, or the folder itself was removed
             self._opened.forget(names[:-1])
@@ -238,7 +233,7 @@ class Destination:
         :param version: pins what is written, so that a later try may go on with it.
         """
         path = self.root.joinpath(*names)
-        with self._open(names[:-1], makes=True) as folder, _naming(path):
+        with self._open(names[:-1], makes=True) as folder, naming(path):
             self._sweep(names[:-1], folder)
             taken = temporary.take_up(names[-1], version, folder) if version is not None else None
             name, file = taken or temporary.create(names[-1], folder)
@@ -252,7 +247,8 @@ class Destination:
 
     def folds_case(self) -> bool:
         """Whether the file system takes ``a`` and ``A`` for one name."""
-        name, file = temporary.create("a", self._root)
+        with naming(self.root):
+            name, file = temporary.create("a", self._root)
         try:
             os.stat(name.replace(".a.", ".A."), dir_fd=self._root)
         except FileNotFoundError:
@@ -299,7 +295,7 @@ class Target:
         :param content: at most :data:`MOST_AT_ONCE` buffers.
         """
         left = [memoryview(one) for one in content]
-        with _naming(self._path):
+        with naming(self._path):
             while left:
                 written = os.pwritev(self._file, left, at)
                 at += written
@@ -315,7 +311,7 @@ class Target:
 
     def read(self, start: int, stop: int) -> bytes:
         """Return what has been written there."""
-        with _naming(self._path):
+        with naming(self._path):
             return os.pread(self._file, stop - start, start)
 
     def finish(self, modified: float | None) -> None:
@@ -323,10 +319,11 @@ class Target:
 
         :raises IsADirectoryError: the name is a folder.
         """
-        with _naming(self._path):
+        with naming(self._path):
             os.fchmod(self._file, self._mode)
             if modified is not None:
                 os.utime(self._file, (time.time(), modified))
+            os.close(os.dup(self._file))  # a network file system tells only then that it had no room
             os.replace(self._temporary, self._path.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._temporary = ""
 

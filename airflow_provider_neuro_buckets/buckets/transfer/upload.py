@@ -160,7 +160,7 @@ class Upload:
             return False
         freshness = self._freshness(file, there)
         if freshness is Freshness.UNKNOWN and can_compare(there):
-            return await in_thread(lambda: _holds(path, there))
+            return await in_thread(lambda: _holds(path, there, file.within))
         return freshness is Freshness.CURRENT
 
     def _freshness(self, file: LocalFile, there: BlobMeta) -> Freshness:
@@ -185,7 +185,7 @@ class Upload:
     async def _small(self, path: Path, key: str, file: LocalFile) -> Stored | None:
         """Upload a file in one request; `None` if it has grown beyond what there is room for."""
         async with self.window.room(file.size):
-            content = await self.hands.do(lambda: read_whole(path, at_most=file.size))
+            content = await self.hands.do(lambda: read_whole(path, at_most=file.size, within=file.within))
             if content is None:
                 return None
             async with self.window.request():
@@ -194,7 +194,7 @@ class Upload:
         return stored
 
     async def _large(self, path: Path, key: str, file: LocalFile) -> Stored:
-        async with made_in_thread(lambda: Source.open(path), Source.close) as source:
+        async with made_in_thread(lambda: Source.open(path, within=file.within), Source.close) as source:
             parts = plan_parts(source.size, limits=self.store.limits)
             if self._resumes() and Capability.RESUME in self.store.capabilities:
                 # What was taken up may be gone by now, or of other content after all.
@@ -269,10 +269,10 @@ class Upload:
         return md5s[0].hex() if md5s else None
 
 
-def _holds(path: Path, there: BlobMeta) -> bool:
+def _holds(path: Path, there: BlobMeta, within: str | None) -> bool:
     """Whether a file has the bytes of a blob. Blocking."""
     try:
-        source = Source.open(path)
+        source = Source.open(path, within=within)
     except (FileNotFoundError, ConfigurationError):
         return False  # the upload will say so
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, InvalidAddress
 from airflow_provider_neuro_buckets.buckets.ignore import IgnoreRules, is_ignored
+from airflow_provider_neuro_buckets.buckets.transfer.inside import is_inside, leads_out, open_inside
 from airflow_provider_neuro_buckets.buckets.transfer.plan import Symlinks
 from airflow_provider_neuro_buckets.buckets.transfer.temporary import is_temporary
 
@@ -26,12 +27,14 @@ class LocalFile:
     """A file to upload. `relative` is its path below the source, with ``/``.
 
     :ivar changed: when the file system last touched it, which nobody can set as they can `mtime`.
+    :ivar within: the folder, without links, in which it must still lie when it is opened; `None`: anywhere.
     """
 
     relative: str
     size: int
     mtime: float
     changed: float
+    within: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class Walk:
                 continue
             below: list[_Folder] = []
             for entry in entries:
-                step = await self._step(folder, entry, rules)
+                step = await self._step(folder, entry, rules, within)
                 if step is None:
                     continue
                 if isinstance(step, _Folder):
@@ -122,21 +125,26 @@ class Walk:
                 yield EmptyFolder(folder.relative)
 
     def _read(self, folder: _Folder, within: str) -> tuple[list[_Entry], tuple[IgnoreRules, ...]]:
-        with os.scandir(self.root / folder.relative) as listing:
-            found = sorted(listing, key=lambda entry: entry.name)
-        rules = folder.rules + tuple(
-            _rules(entry, folder.relative)
-            for entry in found
-            if entry.name in self.ignore_file_names and _is_file(entry)
-        )
-        return [self._look_at(entry, folder, within) for entry in found], rules
+        path = self.root / folder.relative
+        opened = open_inside(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, self._limit(within))
+        try:
+            with os.scandir(opened) as listing:
+                found = sorted(listing, key=lambda entry: entry.name)
+            rules = folder.rules + tuple(
+                _rules(path / entry.name, folder.relative)
+                for entry in found
+                if entry.name in self.ignore_file_names and _is_file(entry)
+            )
+            return [self._look_at(entry, folder, within) for entry in found], rules
+        finally:
+            os.close(opened)
 
     def _look_at(self, entry: os.DirEntry[str], folder: _Folder, within: str) -> _Entry:
         relative = folder.relative + entry.name
         if problem := _name_problem(entry.name, relative):
             return _Entry(entry.name, None, problem)
         try:
-            if entry.is_symlink() and (problem := self._link_problem(entry, relative, within)):
+            if entry.is_symlink() and (problem := self._link_problem(relative, within)):
                 return _Entry(entry.name, None, problem)
             status = entry.stat(follow_symlinks=True)
         except FileNotFoundError:
@@ -149,23 +157,21 @@ class Walk:
             return _Entry(entry.name, status)
         return _Entry(entry.name, None, Unusable(relative, reason="it is neither a file nor a folder"))
 
-    def _link_problem(self, entry: os.DirEntry[str], relative: str, within: str) -> Unusable | None:
+    def _link_problem(self, relative: str, within: str) -> Unusable | None:
         if self.symlinks is Symlinks.FOLLOW:
             return None
         if self.symlinks is Symlinks.SKIP:
             return Unusable(relative, reason="it is a symbolic link")
-        if Path(os.path.realpath(entry.path)).is_relative_to(within):
+        path = self.root / relative
+        if is_inside(os.path.realpath(path), within):
             return None
-        return Unusable(
-            relative,
-            error=ConfigurationError(
-                f"{entry.path} is a link that leads out of {self.root}",
-                remedy='Pass symlinks="follow" to upload what it leads to, or "skip"; the default is "inside"',
-            ),
-        )
+        return Unusable(relative, error=leads_out(path, self.root))
+
+    def _limit(self, within: str) -> str | None:
+        return None if self.symlinks is Symlinks.FOLLOW else within
 
     async def _step(
-        self, folder: _Folder, entry: _Entry, rules: tuple[IgnoreRules, ...]
+        self, folder: _Folder, entry: _Entry, rules: tuple[IgnoreRules, ...], within: str
     ) -> LocalFile | Unusable | _Folder | None:
         relative = folder.relative + entry.name + ("/" if entry.is_folder else "")
         ignored = is_ignored(relative, rules)
@@ -175,7 +181,7 @@ class Walk:
             return entry.problem
         status = entry.status
         if not entry.is_folder:
-            return LocalFile(relative, status.st_size, status.st_mtime, status.st_ctime)
+            return LocalFile(relative, status.st_size, status.st_mtime, status.st_ctime, self._limit(within))
         identity = (entry.status.st_dev, entry.status.st_ino)
         if identity in folder.above:
             return Unusable(relative, reason="it is a link back to a folder above it")
@@ -202,8 +208,8 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _rules(entry: os.DirEntry[str], folder: str) -> IgnoreRules:
-    with Path(entry.path).open("rb") as file:
+def _rules(path: Path, folder: str) -> IgnoreRules:
+    with path.open("rb") as file:
         content = file.read(LARGEST_IGNORE_FILE + 1)
     problem = f"it has more than {LARGEST_IGNORE_FILE} bytes"
     if len(content) <= LARGEST_IGNORE_FILE:
@@ -211,4 +217,4 @@ def _rules(entry: os.DirEntry[str], folder: str) -> IgnoreRules:
             return IgnoreRules.parse(folder, content.decode())
         except ValueError as error:
             problem = str(error)
-    raise ConfigurationError(f"the ignore file {entry.path} cannot be used ({problem})", remedy="Mend it")
+    raise ConfigurationError(f"the ignore file {path} cannot be used ({problem})", remedy="Mend it")
