@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ CLEANING_UP = (
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+LONGEST_TEST_SECONDS = 600.0
 #: They start processes, many of them Airflow's: whatever is begun late would be waited for in the end.
 SLOW = ("dags/test_in_airflow.py", "test_demo.py", "local/test_cli.py", "cli/test_process.py", "test_object_storage.py")
 
@@ -56,6 +58,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the files that take longest begin first."""
     ranks = {path: rank for rank, end in enumerate(SLOW) for path in {i.path for i in items} if str(path).endswith(end)}
     items.sort(key=lambda item: ranks.get(item.path, len(SLOW)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """End the worker of a test that hangs: pytest tells which it was, and goes on with another."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        faulthandler.dump_traceback_later(LONGEST_TEST_SECONDS, exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_unconfigure() -> None:

@@ -21,7 +21,7 @@ READING = {"get", "list"}
 
 
 def _until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 400
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -112,20 +112,20 @@ class TestTemporaryCredentials:
 
 
 def test_short_lived_credentials_work_then_end_by_themselves_and_new_ones_work_again() -> None:
-    with local_platform(["--credentials-seconds", "3"]) as platform:
+    assert any(_work_end_and_work_again(seconds) for seconds in (3, 30, 300))
+
+
+def _work_end_and_work_again(seconds: int) -> bool:
+    """Return whether credentials do that which live for so long: a busy machine may need longer to use them."""
+    with local_platform(["--credentials-seconds", str(seconds)]) as platform:
         hasty = Rest.user(platform)
         bucket = hasty.bucket()
-        given: list[Any] = []
-
-        def work() -> bool:
-            given.append(hasty.temporary(bucket))
-            return allowed(given[-1]) == EVERYTHING
-
-        _until(work)
-        end = datetime.fromisoformat(given[-1]["expiration"])
-        _until(lambda: allowed(given[-1]) == set())
-        assert datetime.now(UTC) >= end
-        _until(work)
+        given = hasty.temporary(bucket)
+        if allowed(given) != EVERYTHING:
+            return False
+        _until(lambda: allowed(given) == set())
+        assert datetime.now(UTC) >= datetime.fromisoformat(given["expiration"])
+        return allowed(hasty.temporary(bucket)) == EVERYTHING
 
 
 class TestPersistentCredentials:

@@ -342,7 +342,6 @@ def test_enough_blobs_that_come_later_are_the_same_xcom(platform: Platform, buck
 @LATER
 def test_a_deletion_between_two_looks_begins_anew(platform: Platform, bucket: str, mode: str) -> None:
     """It changes no time of what is left."""
-    platform.put(bucket, **{"in/a": b"1", "in/b": b"1"})
     deleted: list[datetime] = []
 
     def delete() -> None:
@@ -350,7 +349,9 @@ def test_a_deletion_between_two_looks_begins_anew(platform: Platform, bucket: st
             platform.ask(lambda buckets: buckets.blob_rm(f"blob:{bucket}/in/b"))
             deleted.append(datetime.now(UTC))
 
-    found = run(unchanged(mode, f"blob:{bucket}/in/", unchanged_for=3), not_yet=delete)
+    while not deleted:  # on a busy machine the first look may come so late that it is the last
+        platform.put(bucket, **{"in/a": b"1", "in/b": b"1"})
+        found = run(unchanged(mode, f"blob:{bucket}/in/", unchanged_for=3), not_yet=delete)
     assert found["count"] == 1
     assert datetime.now(UTC) - deleted[0] >= timedelta(seconds=2)  # by a clock of whole seconds
 
