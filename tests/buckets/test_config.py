@@ -79,7 +79,7 @@ def test_a_configuration_that_cannot_work_is_refused_when_it_is_made(fields: dic
     assert "secret" not in str(caught.value)
 
 
-def test_a_configuration_shows_no_secret() -> None:
+def test_a_configuration_shows_no_secret_f114() -> None:
     config = BucketsConfig(api_url=API, token="canary", persistent_credentials={"credentials": ["canary"]})
     assert "canary" not in repr(config)
     assert "canary" not in str(PassedConfig(token="canary"))

@@ -294,7 +294,7 @@ def test_a_secret_with_a_bucket_missing_is_not_written() -> None:
         persistent_secret(lasting_for(*buckets), buckets[:2])
 
 
-def test_credentials_show_no_secret() -> None:
+def test_credentials_show_no_secret_f114() -> None:
     (bucket, *_) = PersistentBuckets.read(TWO_PROJECTS, name="c")
     assert CANARY not in repr(lasting_for(bucket))
     assert CANARY not in str(lasting_for(bucket).credentials[0])

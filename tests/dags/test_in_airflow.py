@@ -28,6 +28,7 @@ from airflow.models.dag import DagModel
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
 from airflow.sdk import DAG
 from airflow.utils import db
 from airflow.utils.session import create_session
@@ -117,6 +118,13 @@ def link_of(dag: DAG, task: TaskInstance) -> str:
     """Return the link that the browser shows beside a task, found as Airflow's API finds it."""
     kept = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task(task.task_id)
     return str(kept.get_extra_links(task, "Bucket") or "")
+
+
+def kept_links() -> list[str]:
+    """Return what Airflow has in its database for the links of all tasks so far; some releases keep it as JSON."""
+    with create_session() as session:
+        kept = session.scalars(select(XComModel.value).where(XComModel.key == "_link_BucketLink"))
+        return [str(value).strip('"') for value in kept]
 
 
 # Files
@@ -307,8 +315,11 @@ def test_each_task_has_a_link_to_the_web_console_of_its_connection(
     failed = run("one_upload", conn="with_console", bucket="no-such-bucket", src=str(tmp_path))
     assert failed.states == {"upload": "failed"}
     assert failed.links == {"upload": "https://console.example.org/demo/no-such-bucket?at=up"}
+    assert set(kept_links()) == {*done.links.values(), *failed.links.values()}
+    kept = len(kept_links())
     without = run("one_upload", conn="neuro_buckets_default", bucket=bucket, src=str(tmp_path))
     assert without.links == {"upload": ""}
+    assert len(kept_links()) == kept  # nor an empty one
     assert "Failed to push an xcom" not in done.said + failed.said + without.said
 
 
@@ -444,7 +455,7 @@ def test_a_retry_uploads_only_what_the_try_before_it_did_not_and_another_run_eve
     assert (again.tries, again.results["upload"]["files"], again.results["upload"]["kept"]) == ({"upload": 1}, 4, 0)
 
 
-def test_a_task_that_airflow_terminates_stops_its_upload_and_leaves_no_part(
+def test_a_task_that_airflow_terminates_stops_its_upload_and_leaves_no_part_f88_f99(
     run: Any, watched: WatchedPlatform, tmp_path: Path
 ) -> None:
     for number in range(8):

@@ -123,7 +123,6 @@ PROMISES = (
             89: "A second signal, or Ctrl-C, does as well",
             90: "A task that is out of time cleans up, and ends as out of time",
             91: "An upload that cannot be aborted is told of, and holds up nothing",
-            93: "Of many writers of a new key, one wins",
             95: "One file that fails does not keep the others from arriving; the result names it",
             97: "Many tasks at a server that is down do not multiply their requests",
         },
@@ -159,11 +158,7 @@ PROMISES = (
 #: Cases that no test shows yet: whoever adds the first test of one takes it from here.
 # fmt: off
 OPEN: frozenset[int] = frozenset({
-    20, 31, 48, 50, 52, 54,
-    80, 81, 82,
-    87, 88, 89, 90, 91, 93, 95, 97,
-    98, 99, 100, 101, 102, 103, 104, 105, 106, 107,
-    109, 110, 111, 112, 113, 114,
+    97, 103, 106,
 })
 # fmt: on
 

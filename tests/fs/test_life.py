@@ -81,7 +81,7 @@ def test_a_connection_that_is_not_there_is_told_at_the_first_use() -> None:
         get_fs("no_such_connection").ls("bucket")
 
 
-def test_a_pickle_holds_the_conn_id_and_nothing_of_the_connection(
+def test_a_pickle_holds_the_conn_id_and_nothing_of_the_connection_f113(
     fs: BlobFileSystem, bucket: str, neuro_buckets_local: RunningPlatform
 ) -> None:
     fs.pipe(f"{bucket}/blob", b"content")

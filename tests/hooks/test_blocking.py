@@ -309,7 +309,7 @@ def test_cancelling_from_another_thread_ends_the_call_after_its_clean_up(face: F
     assert face.diary == ["opened", "hangs", "cleaned up", "closed"]
 
 
-def test_cancelling_in_a_signal_handler_ends_the_call_after_its_clean_up(face: Face) -> None:
+def test_cancelling_in_a_signal_handler_ends_the_call_after_its_clean_up_f99(face: Face) -> None:
     with (
         handling(lambda *_: face.cancel()),
         started(lambda: poke_when_hanging(face)),

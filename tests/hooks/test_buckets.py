@@ -245,7 +245,7 @@ def test_cancel_in_another_thread_ends_an_upload_and_nothing_of_it_is_left(
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, AirflowTaskTimeout])
-def test_what_airflow_or_ctrl_c_raises_ends_an_upload_and_nothing_of_it_is_left(
+def test_what_airflow_or_ctrl_c_raises_ends_an_upload_and_nothing_of_it_is_left_f89_f90(
     watched: WatchedPlatform, tmp_path: Path, interruption: type[BaseException]
 ) -> None:
     def interrupt(*_: object) -> None:
@@ -281,7 +281,7 @@ def test_the_storage_would_show_an_upload_that_nobody_ended(watched: WatchedPlat
 # Secrets
 
 
-def test_no_secret_reaches_a_log_at_any_level(
+def test_no_secret_reaches_a_log_at_any_level_f112_f111(
     platform: Platform, bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Our own records never hold one; those of the libraries are masked by Airflow, which knows every secret."""
@@ -330,7 +330,7 @@ async def test_secrets_met_in_coroutines_are_masked_too(bucket: str) -> None:
     assert secret not in str(redact(f"a log line with {secret} in it"))
 
 
-def test_neither_the_hook_nor_its_client_shows_the_token(platform: Platform) -> None:
+def test_neither_the_hook_nor_its_client_shows_the_token_f114(platform: Platform) -> None:
     with NeuroBucketsHook() as hook:
         shown = f"{hook!r} {vars(hook)} {hook.get_config()!r} {hook.call(_config)!r}"
     assert platform.running.token not in shown

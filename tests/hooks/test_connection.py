@@ -167,7 +167,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_in_one_sentence_that_names_connection_and_field_and_no_value(
+def test_a_mistake_is_told_in_one_sentence_that_names_connection_and_field_and_no_value_f107(
     monkeypatch: pytest.MonkeyPatch, mistake: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     fields, named = MISTAKES[mistake]

@@ -31,7 +31,7 @@ def folder_of_gigabytes(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_killed_upload_stops_and_leaves_no_unfinished_part(
+def test_a_killed_upload_stops_and_leaves_no_unfinished_part_f99(
     watched: WatchedPlatform, folder_of_gigabytes: Path
 ) -> None:
     with watched.fresh_bucket() as bucket:
@@ -46,7 +46,7 @@ def test_a_killed_upload_stops_and_leaves_no_unfinished_part(
         assert watched.unfinished(bucket) == []
 
 
-def test_a_killed_download_stops_and_leaves_no_temporary_file(watched: WatchedPlatform, tmp_path: Path) -> None:
+def test_a_killed_download_stops_and_leaves_no_temporary_file_f99(watched: WatchedPlatform, tmp_path: Path) -> None:
     with watched.fresh_bucket() as bucket:
         watched.put(bucket, **{f"{number}.bin": bytes(64 * MIB) for number in range(6)})
         download = BucketDownloadDirOperator(task_id="download", src=f"blob:{bucket}/", dst=str(tmp_path / "down"))

@@ -100,7 +100,7 @@ def failed_once(upload: Upload, folder: Path, states: States | None = None) -> S
     return states
 
 
-def test_a_retry_uploads_only_what_the_first_try_did_not(upload: Upload, folder: Path) -> None:
+def test_a_retry_uploads_only_what_the_first_try_did_not_f98(upload: Upload, folder: Path) -> None:
     states = failed_once(upload, folder)
     done = upload().execute(second(states))
     assert (done["files"], done["kept"], done["unchanged"], done["bytes"]) == (1, 3, 0, len(b"mended"))

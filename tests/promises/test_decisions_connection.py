@@ -252,7 +252,7 @@ async def test_decision_21_a_running_transfer_goes_on_across_a_renewal(
     assert len(await rig.names()) == 60
 
 
-def test_decision_22_no_secret_is_in_a_log_an_error_a_repr_an_xcom_a_template_or_a_trigger(
+def test_decision_22_no_secret_is_in_a_log_an_error_a_repr_an_xcom_a_template_or_a_trigger_f101(
     platform: Platform, bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Airflow is slow to load, and the other promises have nothing to do with it.

@@ -91,7 +91,7 @@ async def test_enough_matches_are_waited_for(buckets: Buckets, bucket: str) -> N
     assert [uri.rpartition("/")[2] for uri in event["value"]["uris"]] == ["a.csv", "b.csv"]
 
 
-async def test_an_event_stays_small_however_much_matches(buckets: Buckets, bucket: str) -> None:
+async def test_an_event_stays_small_however_much_matches_f104(buckets: Buckets, bucket: str) -> None:
     await asyncio.gather(*(buckets.put_blob(bucket, f"{number:03}", b"") for number in range(130)))
     (event,) = await events(glob(f"blob:{bucket}/*"))
     assert (event["value"]["count"], len(event["value"]["uris"])) == (100, 100)
@@ -217,7 +217,7 @@ async def test_a_cancelled_wait_closes_what_it_opened(front: FaultyFront, bucket
 @pytest.mark.parametrize(
     "trigger", [blob("blob:bucket/a", "blob:bucket/b"), glob("blob:bucket/**/*.csv", 7)], ids=["blob", "glob"]
 )
-def test_a_trigger_survives_the_database(trigger: BucketsTrigger) -> None:
+def test_a_trigger_survives_the_database_f101(trigger: BucketsTrigger) -> None:
     path, arguments = trigger.serialize()
     stored = json.loads(json.dumps(serde.serialize(arguments)))
     arguments_again: Any = serde.deserialize(stored)
@@ -226,7 +226,7 @@ def test_a_trigger_survives_the_database(trigger: BucketsTrigger) -> None:
     assert again.serialize() == (path, arguments)
 
 
-async def test_no_secret_is_stored_or_shown(platform: Platform, buckets: Buckets, bucket: str) -> None:
+async def test_no_secret_is_stored_or_shown_f101(platform: Platform, buckets: Buckets, bucket: str) -> None:
     await buckets.put_blob(bucket, "key", b"1")
     trigger = blob(f"blob:{bucket}/key")
     told = await events(trigger)

@@ -72,7 +72,7 @@ def test_what_is_there_at_the_very_first_start_is_not_told() -> None:
     assert told(watch, OLD) == []
 
 
-def test_a_new_blob_is_told_once() -> None:
+def test_a_new_blob_is_told_once_f105() -> None:
     watch = watching(*OLD)
     assert told(watch, [*OLD, blob("new", 9)]) == ["new"]
     assert told(watch, [*OLD, blob("new", 9)]) == []
@@ -156,7 +156,7 @@ def test_what_the_consumer_did_not_take_is_told_again() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1, 3, 100_000], ids=["one second", "a few seconds", "each its own second"])
-def test_however_many_there_are_the_cursor_is_small_and_a_restart_makes_no_storm(seconds: int) -> None:
+def test_however_many_there_are_the_cursor_is_small_and_a_restart_makes_no_storm_f105(seconds: int) -> None:
     """Also when more blobs were written in one second than the cursor remembers."""
     many = [blob(f"{number}", number % seconds) for number in range(3 * MOST_REMEMBERED)]
     watch = watching(*many)
@@ -197,7 +197,7 @@ LISTINGS = st.lists(st.dictionaries(KEYS, st.tuples(st.integers(0, 2), st.intege
 
 @settings(deadline=None)
 @given(first=LISTINGS, restarts=st.sets(st.integers(0, 8)), most=st.integers(1, 3))
-def test_every_version_that_stays_is_told_exactly_once_whatever_happens_between(
+def test_every_version_that_stays_is_told_exactly_once_whatever_happens_between_f105(
     first: list[dict[str, tuple[int, int]]], restarts: set[int], most: int
 ) -> None:
     """Whatever is written, written again or deleted between the listings, and whenever the watcher is restarted."""

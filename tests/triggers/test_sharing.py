@@ -172,7 +172,7 @@ async def answer_of(trigger: BucketsTrigger) -> Any:
         return await trigger._wait(held)
 
 
-async def test_a_thousand_triggers_that_wait_for_the_same_list_it_once(
+async def test_a_thousand_triggers_that_wait_for_the_same_list_it_once_f100(
     through: StorageFront, buckets: Buckets, bucket: str
 ) -> None:
     await buckets.put_blob(bucket, "in/a", b"1")

@@ -172,7 +172,7 @@ async def test_a_new_blob_is_told_with_its_description(watch: Any, buckets: Buck
     assert json.loads(json.dumps(payload)) == payload
 
 
-async def test_every_version_is_told_also_within_one_second(watch: Any, buckets: Buckets, bucket: str) -> None:
+async def test_every_version_is_told_also_within_one_second_f105(watch: Any, buckets: Buckets, bucket: str) -> None:
     watcher = await watch(f"blob:{bucket}")
     for number in range(5):
         await buckets.put_blob(bucket, "again", b"%d" % number)
@@ -248,7 +248,7 @@ async def test_more_than_one_page_is_looked_through(watch: Any, buckets: Buckets
 # State
 
 
-async def test_what_came_while_no_triggerer_ran_is_told(buckets: Buckets, bucket: str) -> None:
+async def test_what_came_while_no_triggerer_ran_is_told_f102(buckets: Buckets, bucket: str) -> None:
     store = Store()
     first = Watcher(trigger(f"blob:{bucket}"), store)
     await first.until(store.saved.wait())
@@ -483,7 +483,7 @@ def test_what_is_stored_of_it_is_for_ever() -> None:
         {"newer_than": "2026-01-31T14:00:00+02:00"},
     ],
 )
-def test_it_survives_the_database_and_stays_the_same_watcher(options: dict[str, Any]) -> None:
+def test_it_survives_the_database_and_stays_the_same_watcher_f101(options: dict[str, Any]) -> None:
     path, arguments = NewBlobsTrigger(uri="blob:lake/in/*.csv", **options).serialize()
     stored: Any = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(arguments))
     through_serde: Any = serde.deserialize(json.loads(json.dumps(serde.serialize(arguments))))

@@ -413,7 +413,7 @@ async def test_a_container_that_is_not_there_is_not_found(azure: AzureServer, ve
 # --- secrets
 
 
-async def test_no_secret_shows_in_an_error_a_log_or_a_repr(
+async def test_no_secret_shows_in_an_error_a_log_or_a_repr_f109_f114(
     azure: AzureServer, container: ContainerClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

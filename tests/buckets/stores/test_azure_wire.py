@@ -143,7 +143,7 @@ def test_a_sas_inside_the_endpoint_is_not_taken_along() -> None:
     assert access.url("a").count("sig=") == 1
 
 
-def test_the_repr_of_an_access_shows_neither_the_sas_nor_the_key() -> None:
+def test_the_repr_of_an_access_shows_neither_the_sas_nor_the_key_f114() -> None:
     shown = repr(AzureAccess.of(credentials(sas_token=SAS))) + repr(AzureAccess.of(credentials(credential="c2VjcmV0")))
     assert "c2VjcmV0" not in shown
     assert "secret" not in shown

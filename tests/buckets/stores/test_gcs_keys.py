@@ -200,7 +200,7 @@ async def test_a_broken_key_is_refused_without_showing_any_of_it(what: str, key_
     assert "PRIVATE KEY" not in shown
 
 
-async def test_no_error_and_no_repr_shows_a_key_an_assertion_or_a_token(account: Account) -> None:
+async def test_no_error_and_no_repr_shows_a_key_an_assertion_or_a_token_f109_f114(account: Account) -> None:
     shown = []
     async with TokenServer(fixed(400, error="invalid_grant")).running() as server:
         key_data = account.key_data(server.token_uri)

@@ -295,7 +295,7 @@ async def test_a_date_that_cannot_be_read_is_no_date(date: str) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_not_followed_and_nothing_is_told_to_its_target_f51(status: int) -> None:
+async def test_a_redirect_is_not_followed_and_nothing_is_told_to_its_target_f51_f110(status: int) -> None:
     async with crafted(in_turn(blob(CONTENT))) as elsewhere:
         headers = {"Location": f"{elsewhere.url}/real/key"}
         async with crafted(in_turn(reply(status, headers=headers))) as server, store_at(server) as store:
@@ -508,7 +508,7 @@ async def test_an_upload_that_is_gone_and_not_at_the_key_is_an_error(found: Answ
 
 
 @pytest.mark.parametrize("answer", [reply(403), reply(500), reply(404), dropping()])
-async def test_an_abort_that_fails_does_not_hide_why_the_upload_ended(
+async def test_an_abort_that_fails_does_not_hide_why_the_upload_ended_f91(
     answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with crafted(uploading(in_turn(reply(403)), abort=in_turn(answer))) as server:
@@ -518,7 +518,7 @@ async def test_an_abort_that_fails_does_not_hide_why_the_upload_ended(
     assert "first-token" not in caplog.text
 
 
-async def test_an_abort_that_never_answers_is_given_up(
+async def test_an_abort_that_never_answers_is_given_up_f91(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(s3_upload, "ABORT_SECONDS", 0.05)
@@ -703,7 +703,7 @@ async def test_an_answer_that_does_not_tell_what_was_deleted_is_invalid() -> Non
 # Secrets
 
 
-async def test_no_error_and_no_line_of_our_log_holds_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_error_and_no_line_of_our_log_holds_a_secret_f109(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="airflow_provider_neuro_buckets")
     shown: list[str] = []
     answers = [reply(500), refusal(403, "SignatureDoesNotMatch"), refusal(400, "ExpiredToken"), dropping(), reply(307)]

@@ -65,7 +65,7 @@ async def settled() -> bool:
     return False
 
 
-async def test_a_download_cancelled_at_any_moment_keeps_the_old_file_and_leaves_nothing(
+async def test_a_download_cancelled_at_any_moment_keeps_the_old_file_and_leaves_nothing_f87(
     aws: Rig, tmp_path: Path
 ) -> None:
     await aws.put("k", LARGE)
@@ -82,7 +82,7 @@ async def test_a_download_cancelled_at_any_moment_keeps_the_old_file_and_leaves_
     assert snapshot(tmp_path) == {"f": LARGE}
 
 
-async def test_a_download_that_continues_and_is_cancelled_at_any_moment_leaves_what_the_next_one_goes_on_with(
+async def test_a_download_that_continues_and_is_cancelled_at_any_moment_leaves_what_the_next_one_goes_on_with_f87(
     aws: Rig, tmp_path: Path
 ) -> None:
     await aws.put("k", LARGE)
@@ -104,7 +104,7 @@ async def test_a_download_that_continues_and_is_cancelled_at_any_moment_leaves_w
     assert snapshot(tmp_path) == {"f": LARGE}
 
 
-async def test_a_folder_download_cancelled_at_any_moment_leaves_whole_files_only(aws: Rig, tmp_path: Path) -> None:
+async def test_a_folder_download_cancelled_at_any_moment_leaves_whole_files_only_f87(aws: Rig, tmp_path: Path) -> None:
     for number in range(4):
         await aws.put(f"d/{number}", b"new %d" % number)
 
@@ -120,7 +120,7 @@ async def test_a_folder_download_cancelled_at_any_moment_leaves_whole_files_only
     assert await at_every_moment(transfer, check) >= 10
 
 
-async def test_an_upload_cancelled_at_any_moment_keeps_the_old_blob_and_leaves_no_parts(
+async def test_an_upload_cancelled_at_any_moment_keeps_the_old_blob_and_leaves_no_parts_f87(
     s3: Rig, tmp_path: Path
 ) -> None:
     plant(tmp_path, {"f": LARGE})
@@ -137,7 +137,7 @@ async def test_an_upload_cancelled_at_any_moment_keeps_the_old_blob_and_leaves_n
     assert await s3.get("k") == LARGE
 
 
-async def test_a_folder_upload_cancelled_at_any_moment_leaves_whole_blobs_only(aws: Rig, tmp_path: Path) -> None:
+async def test_a_folder_upload_cancelled_at_any_moment_leaves_whole_blobs_only_f87(aws: Rig, tmp_path: Path) -> None:
     plant(tmp_path, {"a": SMALL, "b": LARGE, "d/c": SMALL, "empty/": None})
 
     async def transfer(guard: Guard) -> None:

@@ -364,7 +364,7 @@ async def test_the_steps_of_a_large_blob_end_at_its_size(aws: Rig, other: Rig, i
 
 
 @pytest.mark.parametrize("is_inside", [True, False])
-async def test_a_copy_cancelled_at_any_moment_keeps_the_old_blob_and_leaves_no_parts(
+async def test_a_copy_cancelled_at_any_moment_keeps_the_old_blob_and_leaves_no_parts_f87(
     seaweedfs: Rig,
     aws: Rig,
     is_inside: bool,  # noqa: FBT001 - a case
@@ -385,7 +385,7 @@ async def test_a_copy_cancelled_at_any_moment_keeps_the_old_blob_and_leaves_no_p
     assert await seaweedfs.get("b") == LARGE
 
 
-async def test_a_folder_copy_cancelled_at_any_moment_leaves_whole_blobs_only(aws: Rig, other: Rig) -> None:
+async def test_a_folder_copy_cancelled_at_any_moment_leaves_whole_blobs_only_f87(aws: Rig, other: Rig) -> None:
     await fill(aws, *(f"x/{number}" for number in range(4)))
 
     async def transfer(guard: Guard) -> None:

@@ -53,7 +53,7 @@ def next_of(tries: Tries) -> Tries:
     return Tries(has_earlier=True, notes=json.loads(json.dumps(tries.notes)))
 
 
-async def test_the_next_try_sends_only_the_parts_that_were_not_sent(resuming: Rig, large: Path) -> None:
+async def test_the_next_try_sends_only_the_parts_that_were_not_sent_f98(resuming: Rig, large: Path) -> None:
     await resuming.put("k", b"old")
     tries = Tries(has_later=True)
     await cut_off(resuming, large, tries=tries)
@@ -64,7 +64,7 @@ async def test_the_next_try_sends_only_the_parts_that_were_not_sent(resuming: Ri
     assert await resuming.unfinished() in ([], None)
 
 
-async def test_a_third_try_goes_on_where_the_second_was_cut_off_as_well(resuming: Rig, large: Path) -> None:
+async def test_a_third_try_goes_on_where_the_second_was_cut_off_as_well_f98(resuming: Rig, large: Path) -> None:
     tries = Tries(has_later=True)
     await cut_off(resuming, large, tries=tries, at=1)
     again = Tries(has_earlier=True, has_later=True, notes=tries.notes)
@@ -116,7 +116,7 @@ async def test_a_cancelled_try_leaves_its_parts_for_the_next(s3: Rig, large: Pat
 
 
 @pytest.mark.parametrize("tries", [ONLY_TRY, Tries(has_earlier=True)])
-async def test_the_last_try_leaves_nothing(s3: Rig, large: Path, tries: Tries) -> None:
+async def test_the_last_try_leaves_nothing_f98(s3: Rig, large: Path, tries: Tries) -> None:
     await cut_off(s3, large, tries=tries)
     assert await s3.unfinished() == []
     assert tries.notes == {}

@@ -55,7 +55,7 @@ def failures(error: TransferError, rig: Rig, prefix: str) -> dict[str, str]:
     return {addresses[address]: str(reason) for address, reason in error.failures.items()}
 
 
-async def test_keys_that_lead_elsewhere_or_nowhere_are_refused_by_name_and_the_others_arrive_f79(
+async def test_keys_that_lead_elsewhere_or_nowhere_are_refused_by_name_and_the_others_arrive_f79_f95(
     aws: Rig, tmp_path: Path
 ) -> None:
     for key in HOSTILE:
