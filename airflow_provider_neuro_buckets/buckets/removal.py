@@ -18,6 +18,7 @@ from airflow_provider_neuro_buckets.buckets.failures import first_failure
 from airflow_provider_neuro_buckets.buckets.listing import Listing, as_folder
 from airflow_provider_neuro_buckets.buckets.models import BucketEntry
 from airflow_provider_neuro_buckets.buckets.progress import AbstractDeleteProgress, StorageProgressDelete
+from airflow_provider_neuro_buckets.buckets.stores.keys import unsayable
 from airflow_provider_neuro_buckets.buckets.uri import blob_uri
 
 BATCH = 250
@@ -114,7 +115,9 @@ class _Removal:
         return await self._listing.store.delete(batch)
 
     async def _delete(self, batch: list[str]) -> None:
-        failed = await self._ask(batch)
+        failed = unsayable(batch)  # a listing may tell of those; the others can still be deleted
+        if sayable := [key for key in batch if key not in failed] if failed else batch:
+            failed |= await self._ask(sayable)
         if len(failed) == len(batch) and isinstance(error := failed[batch[0]], AuthenticationError | PermissionDenied):
             raise error
         for key in batch:

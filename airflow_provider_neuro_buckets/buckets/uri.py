@@ -188,8 +188,14 @@ def file_url(path: Path) -> URL:
 
 
 def quote_key(key: str) -> str:
-    """Percent-encode a key so that `parse_blob_uri` reads the same key back, dots-only segments included."""
-    quoted = quote(key, safe=_SAFE_IN_KEY)
+    """Percent-encode a key so that `parse_blob_uri` reads the same key back, dots-only segments included.
+
+    A listing may tell of keys that are no Unicode text: nobody can read those, but errors name them.
+    """
+    try:
+        quoted = quote(key, safe=_SAFE_IN_KEY, errors="surrogateescape")
+    except UnicodeEncodeError:
+        quoted = quote(key, safe=_SAFE_IN_KEY, errors="surrogatepass")
     return "/".join(part.replace(".", "%2E") if part in {".", ".."} else part for part in quoted.split("/"))
 
 

@@ -119,7 +119,7 @@ class _ListingReader:
             if name == "Properties":
                 self._properties, self._inner = self._inner, {}
             elif name == "Name":
-                self._name = unquote(text) if self._is_encoded else text
+                self._name = unquote(text, errors="surrogateescape") if self._is_encoded else text
                 self._is_encoded = False
             self._inner.clear()
         elif level == _IN_BLOBS:

@@ -6,9 +6,10 @@ for another key than the one that was asked for. Where that is known of a provid
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
-from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError, InvalidAddress
 from airflow_provider_neuro_buckets.buckets.stores.base import Capability
 
 
@@ -23,6 +24,17 @@ def check_key(key: str) -> None:
         key.encode()
     except UnicodeEncodeError:
         raise InvalidAddress(f"the key {key!r} is not Unicode text", remedy="Give it a name in UTF-8") from None
+
+
+def unsayable(keys: Iterable[str]) -> dict[str, BucketsError]:
+    """Return those of the keys that no provider can mean, each with what :func:`check_key` says."""
+    found: dict[str, BucketsError] = {}
+    for key in keys:
+        try:
+            check_key(key)
+        except InvalidAddress as error:
+            found[key] = error
+    return found
 
 
 def impossible(key: str, capabilities: AbstractSet[Capability]) -> str | None:

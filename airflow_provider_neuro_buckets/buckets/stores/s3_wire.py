@@ -264,7 +264,8 @@ def _read_listing(body: bytes, where: str, *, decode: Callable[[str], str]) -> t
 
 
 def _decoded(key: str) -> str:
-    return unquote_plus(key) if "%" in key or "+" in key else key
+    # Bytes that are no text stay apart from every other key, and are refused where the key is used.
+    return unquote_plus(key, errors="surrogateescape") if "%" in key or "+" in key else key
 
 
 def next_token(body: bytes) -> str | None:
