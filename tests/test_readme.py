@@ -104,9 +104,9 @@ def cases() -> str:
     """What the tests of faults show, case by case."""
     there = shown()
     return table(
-        ["case", "what is promised", "tests", "shown in"],
+        ["case", "what is promised", "shown in"],
         [
-            [str(number), words, str(len(there[number])), link_of(files_showing([number]), most=2, up="../")]
+            [str(number), words, link_of(files_showing([number]), most=2, up="../")]
             for promise in PROMISES
             for number, words in promise.cases.items()
             if number in there

@@ -15,7 +15,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -93,10 +93,10 @@ def script(*rules: Rule) -> Plan:
     return choose
 
 
-def chaos(faults: Sequence[Callable[[random.Random], Fault]], *, seed: int, rate: float) -> Plan:
-    """Make a plan in which each request meets one of the faults, made as the moment wants, with a probability."""
+def chaos(choose: Callable[[Seen, random.Random], Fault | None], *, seed: int, rate: float) -> Plan:
+    """Make a plan in which each request meets a fault with a probability; `choose` says which."""
     chance = random.Random(seed)
-    return lambda _: chance.choice(faults)(chance) if chance.random() < rate else None
+    return lambda seen: choose(seen, chance) if chance.random() < rate else None
 
 
 class FaultProxy:
