@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,8 @@ from airflow_provider_neuro_buckets.buckets.models import (
     provider_of,
 )
 from airflow_provider_neuro_buckets.buckets.uri import bucket_uri
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def choose_place(answer: Any, config: BucketsConfig, cluster_name: str | None) -> Place:
@@ -37,10 +40,10 @@ def choose_place(answer: Any, config: BucketsConfig, cluster_name: str | None) -
         )
     chosen = _choose_cluster(_objects(fields["clusters"]), config, cluster_name)
     cluster = text_field(chosen, "name", "a cluster")
-    orgs = chosen.get("orgs") or [None]
-    org = config.org_name or orgs[0] or None
+    orgs = expect(list, chosen.get("orgs") or [None], f"a list of the orgs of cluster {cluster}")
+    org = config.org_name or optional_text({"org": orgs[0]}, "org", f"cluster {cluster}")
     projects = sorted(
-        str(project["name"])
+        text_field(project, "name", "a project")
         for project in _objects(fields.get("projects"))
         if project.get("name") and project.get("cluster_name") == cluster and project.get("org_name") == org
     )
@@ -93,9 +96,9 @@ def read_bucket(answer: Any, cluster: str) -> Bucket:
     what = "a bucket"
     fields = expect(dict, answer, what)
     owner, bucket_id = text_field(fields, "owner", what), text_field(fields, "id", what)
-    name, org = fields.get("name") or None, fields.get("org_name") or None
+    name, org = optional_text(fields, "name", what), optional_text(fields, "org_name", what)
     # Only servers that have no projects leave the field out.
-    project = (fields["project_name"] or owner) if "project_name" in fields else None
+    project = (optional_text(fields, "project_name", what) or owner) if "project_name" in fields else None
     return Bucket(
         id=bucket_id,
         owner=owner,
@@ -134,7 +137,7 @@ def read_persistent(answer: Any, cluster: str) -> PersistentBucketCredentials:
     return PersistentBucketCredentials(
         id=text_field(fields, "id", what),
         owner=text_field(fields, "owner", what),
-        name=fields.get("name"),
+        name=optional_text(fields, "name", what),
         read_only=bool(fields.get("read_only")),
         cluster_name=cluster,
         credentials=[read_credentials(item) for item in expect(list, fields.get("credentials"), what)],
@@ -156,12 +159,29 @@ def text_field(fields: Mapping[str, Any], name: str, what: str) -> str:
 
     :raises InvalidAnswer: it is missing, empty or something else.
     """
-    value = fields.get(name)
-    if not isinstance(value, str) or not value:
-        raise InvalidAnswer(
-            f"{what} in the platform's answer has no {name}", remedy="Check the version of the platform"
-        )
+    value = optional_text(fields, name, what)
+    if value is None:
+        raise _lacks(what, name)
     return value
+
+
+def optional_text(fields: Mapping[str, Any], name: str, what: str) -> str | None:
+    """Return a field that is a text, or `None` where it is missing, null or empty.
+
+    :raises InvalidAnswer: it is something else, or no text that could be sent back.
+    """
+    value = fields.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or _LONE_SURROGATE.search(value):
+        raise _lacks(what, name)
+    return value
+
+
+def _lacks(what: str, name: str) -> InvalidAnswer:
+    return InvalidAnswer(
+        f"{what} in the platform's answer has no {name} that can be used", remedy="Check the version of the platform"
+    )
 
 
 def read_time(text: str, what: str) -> datetime:

@@ -230,6 +230,7 @@ class TransferError(BucketsError, OSError):
 _CODES: dict[type[BucketsError], str] = {
     ResourceNotFound: "NoSuchKey NoSuchBucket NoSuchUpload BlobNotFound ContainerNotFound ContainerBeingDeleted",
     BucketNotEmpty: "BucketNotEmpty",
+    ConfigurationError: "AuthorizationHeaderMalformed",  # signed for another region
     PermissionDenied: "AccessDenied AccountProblem AllAccessDisabled AuthorizationFailure disabled"
     " AuthorizationPermissionMismatch BlobImmutableDueToPolicy InsufficientAccountPermissions",
     AuthenticationError: "ExpiredToken ExpiredTokenException RequestExpired TokenRefreshRequired InvalidToken"
@@ -269,6 +270,7 @@ _BY_STATUS: dict[int, type[BucketsError]] = {
 }
 
 _REMEDIES: dict[type[BucketsError], str] = {
+    ConfigurationError: "Set region_name among the bucket's credentials to the region that the service names",
     AuthenticationError: "Check the token or credentials of the connection: they may be wrong, expired or revoked",
     PermissionDenied: "Ask the owner of the bucket for this permission, or use another connection",
     ResourceNotFound: "Check the name, and the cluster, org and project of the connection",

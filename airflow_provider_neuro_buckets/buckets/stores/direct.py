@@ -229,18 +229,20 @@ class DirectLane:
             body = b""
         finally:
             response.close()
+        code, message = self._signer.error_code(body, response.headers)
+        detail = masked(message, secrets_among(credentials.credentials))[:200]
         if response.status in range(300, 400):
             redirect = InvalidAnswer(
-                f"{request.what}: the storage redirects elsewhere", remedy="Check the endpoint and region of the bucket"
+                f"{request.what}: the storage redirects elsewhere" + (f" ({detail})" if detail else ""),
+                remedy="Check the endpoint and region of the bucket",
             )
             return _Refusal(redirect)
-        code, message = self._signer.error_code(body, response.headers)
         delay = response.headers.get("Retry-After", "")
         error = error_for(
             response.status,
             what=request.what,
             code=code,
-            detail=masked(message, secrets_among(credentials.credentials))[:200],
+            detail=detail,
             retry_after=float(delay) if delay.isdigit() else None,
         )
         expired = self._signer.is_expired(response.status, code, request.method)

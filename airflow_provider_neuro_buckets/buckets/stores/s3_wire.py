@@ -37,6 +37,7 @@ _EXPIRED = frozenset(
     }
 )
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
 _OF_PARTS = re.compile(r"[0-9a-f]{32}-[1-9][0-9]*")
 _http_time = lru_cache(parsedate_to_datetime)
 """Blobs written within a second share their time; to read it takes 20 µs."""
@@ -77,9 +78,13 @@ class S3Signer:
         S3SigV4QueryAuth(_secrets(keys), "s3", region(keys), expires=seconds).add_auth(signed)
         return str(signed.url)
 
-    def error_code(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, str]:  # noqa: ARG002 - Signer's signature
-        """Return the code and the message of an ``<Error>`` document."""
-        return error_in(body)
+    def error_code(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, str]:
+        """Return the code and the message of an ``<Error>`` document, and where the bucket is, if that is elsewhere."""
+        code, message = error_in(body)
+        found = headers.get("x-amz-bucket-region", "")
+        if self._for is None or not _REGION.fullmatch(found) or found == region(self._for.credentials):
+            return code, message
+        return code, f"the bucket is in the region {found}, its credentials say {region(self._for.credentials)}"
 
     def is_expired(self, status: int, code: str, method: str) -> bool:  # noqa: ARG002 - Signer's signature
         """Whether the credentials may have ended. A refused HEAD never tells: it has no body to tell it in."""
