@@ -50,3 +50,11 @@ AssetsOfProviders = _from(
 AirflowRescheduleException = _from(
     "airflow.sdk.exceptions:AirflowRescheduleException", "airflow.exceptions:AirflowRescheduleException"
 )
+_masker = _from(
+    "airflow.sdk._shared.secrets_masker:_secrets_masker", "airflow.sdk.execution_time.secrets_masker:_secrets_masker"
+)
+
+
+def masked_texts() -> set[str]:
+    """Return what Airflow's masker knows to be secret, as regular expressions."""
+    return set(_masker().patterns)

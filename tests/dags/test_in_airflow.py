@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import logging
 import os
 import pickle
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import unicodedata
@@ -21,6 +24,7 @@ from typing import Any
 
 import airflow.sdk
 import pytest
+from airflow import settings
 from airflow.models.asset import AssetEvent as KeptEvent
 from airflow.models.asset import AssetModel
 from airflow.models.connection import Connection
@@ -29,12 +33,13 @@ from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
+from airflow.providers.common.compat.sdk import redact
 from airflow.sdk import DAG
 from airflow.utils import db
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_here import DagBag, DagSerialization
+from airflow_here import DagBag, DagSerialization, masked_texts
 from airflow_provider_neuro_buckets.buckets import Buckets, errors
 from platform_rig import Platform, WatchedPlatform, closed_port
 
@@ -372,6 +377,38 @@ def test_the_policy_of_the_example_judges_each_error_by_its_type() -> None:
             decision = judge.evaluate(pickle.loads(pickle.dumps(kind("it broke"))), try_number=1, max_tries=3)
             delay = decision.retry_delay and decision.retry_delay.total_seconds()
             assert (delay or decision.action.value) == expected, kind
+
+
+# Secrets
+
+
+def test_of_all_that_airflow_keeps_or_prints_at_debug_nothing_holds_a_secret_f112(
+    run: Any, platform: Platform, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "file").write_bytes(os.urandom(20 * 1024 * 1024))
+    stale = json.loads(platform.running.connection) | {"password": "stale-and-wrong"}
+    monkeypatch.setenv("AIRFLOW_CONN_STALE", json.dumps(stale))
+    said = [
+        run("neuro_buckets_main_job", data=str(tmp_path), bucket="secrets-test").said,
+        run("neuro_buckets_credentials").said,
+        run("one_upload", conn="stale", bucket="secrets-test", src=str(tmp_path)).said,
+    ]
+    secrets = {platform.running.token, "stale-and-wrong", *(re.sub(r"\\(.)", r"\1", text) for text in masked_texts())}
+    assert len(secrets) > 5  # the credentials of the buckets are among them
+    logs = Path(os.environ["AIRFLOW_HOME"], "logs").rglob("*")
+    kept = "\n".join(path.read_text(errors="replace") for path in logs if path.is_file())
+    with sqlite3.connect(f"file:{settings.engine.url.database}?mode=ro", uri=True) as database:
+        kept += "\n".join(database.iterdump())
+    assert "neuro_buckets_credentials" in kept
+    ours = [record for record in caplog.records if record.name.startswith(("airflow_provider", "aiohttp", "asyncio"))]
+    logged = "\n".join(f"{record.getMessage()} {record.exc_text or ''}" for record in ours)
+    assert logged
+    masked = str(redact(caplog.text))  # the libraries' records pass Airflow's masker
+    for secret in secrets:
+        for place, text in {"kept": kept, "said": "".join(said), "logged": logged, "masked": masked}.items():
+            assert secret not in text, place
+            assert secret.encode().hex() not in text.lower(), place
 
 
 # Bad input
