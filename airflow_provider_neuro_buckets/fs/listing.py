@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress, ResourceNotFound
@@ -244,16 +244,32 @@ class ListingBase(BlobBase):
         maxdepth: int | None = None,
         assume_literal: bool = False,
     ) -> Any:
-        """Return the paths that patterns mean; a path that exists as it stands is no pattern."""
+        """Return the paths that patterns mean; a path that exists as it stands is no pattern.
+
+        fsspec's own learned only in 2026 to tell these apart.
+        """
+        _check_depth(maxdepth)
         found: set[str] = set()
-        for one in [path] if isinstance(path, str) else path:
-            self.place(one)
-            literal = assume_literal or await self.is_literal(one)
-            with suppress(FileNotFoundError):  # others may be there
-                found |= set(await super()._expand_path([one], recursive, maxdepth, literal))
+        for name in [self._strip_protocol(one) for one in ([path] if isinstance(path, str) else path)]:
+            self.place(name)
+            if assume_literal or await self.is_literal(name):
+                found |= await self._with_what_is_below(name, maxdepth) if recursive else {name}
+                continue
+            matches = await self._glob(name, maxdepth=maxdepth)
+            found |= set(matches)
+            if recursive and (maxdepth is None or maxdepth > 1):
+                for match in matches:
+                    found |= await self._with_what_is_below(match, None if maxdepth is None else maxdepth - 1)
         if not found:
             raise ResourceNotFound(f"there is nothing at {path!r}", remedy="Check the path")
         return sorted(found)
+
+    async def _with_what_is_below(self, path: str, maxdepth: int | None) -> set[str]:
+        try:
+            found = set(await self._find(path, maxdepth=maxdepth, withdirs=True))
+        except FileNotFoundError:  # others may be there
+            return set()
+        return found | {path} if path in found or await self._exists(path) else found
 
     async def is_literal(self, path: str) -> bool:
         """Whether a path has no operator of a pattern, or is the name of something."""
