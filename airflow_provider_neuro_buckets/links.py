@@ -23,10 +23,15 @@ class BucketLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
         """Return the URL; empty for none."""
-        # Loaded here: the DAG processor imports this with every operator.
-        from airflow_provider_neuro_buckets.hooks.console import console_link  # noqa: PLC0415 - as said
+        return page_of(operator)
 
-        try:
-            return console_link(operator.hook.config_in_use(), getattr(operator, operator.link_field, None))
-        except ConfigurationError:
-            return ""  # the task has failed for it, and said so
+
+def page_of(operator: Any) -> str:
+    """Return the URL of what a task is about in the web console; empty for none."""
+    # Loaded here: the DAG processor imports this with every operator.
+    from airflow_provider_neuro_buckets.hooks.console import console_link  # noqa: PLC0415 - as said
+
+    try:
+        return console_link(operator.hook.config_in_use(), getattr(operator, operator.link_field, None))
+    except ConfigurationError:
+        return ""  # the task fails for it, and says so

@@ -6,7 +6,7 @@ import json
 from typing import Any, cast
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperatorLink
 
 from airflow_here import DagSerialization
 from airflow_provider_neuro_buckets.links import BucketLink
@@ -77,6 +77,23 @@ def test_a_task_that_is_about_no_bucket_has_no_link() -> None:
 def test_a_task_that_failed_for_its_connection_has_no_link(conn_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_BROKEN", json.dumps({"conn_type": "neuro_buckets", "extra": {"nonsense": "1"}}))
     assert link(BucketBlobRmOperator(task_id="t", uri="blob:lake/a", neuro_buckets_conn_id=conn_id)) == ""
+
+
+def test_a_task_without_a_link_keeps_the_links_that_others_gave_it() -> None:
+    class Own(BaseOperatorLink):
+        name = "Own"
+
+        def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
+            return "https://example.org"
+
+    class Operator(BucketCreateOperator):
+        operator_extra_links = (*BucketCreateOperator.operator_extra_links, Own())
+
+    leading, leadless = Operator(task_id="t", name="lake"), Operator(task_id="t", name=None)
+    for task in (leading, leadless):
+        task.pre_execute({})
+    assert [one.name for one in leading.operator_extra_links] == ["Bucket", "Own"]
+    assert [one.name for one in leadless.operator_extra_links] == ["Own"]
 
 
 def test_the_scheduler_keeps_the_links_name_for_the_browser() -> None:

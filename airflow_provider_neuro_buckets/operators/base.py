@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     PermissionDenied,
     UnsupportedProvider,
 )
-from airflow_provider_neuro_buckets.links import BucketLink
+from airflow_provider_neuro_buckets.links import BucketLink, page_of
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
+
     from airflow_provider_neuro_buckets.buckets.progress import AbstractRecursiveFileProgress
     from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
     from airflow_provider_neuro_buckets.hooks.progress import DeleteCount
@@ -34,7 +36,7 @@ class BucketsOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("neuro_buckets_conn_id",)
-    operator_extra_links = (BucketLink(),)
+    operator_extra_links: Collection[BaseOperatorLink] = (BucketLink(),)
     link_field = "uri"
     """The attribute that says where the task's link leads: a bucket, an address, or several: then the first."""
     ui_color = "#e8f0fe"
@@ -50,6 +52,12 @@ class BucketsOperator(BaseOperator):
         from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook  # noqa: PLC0415 - as said
 
         return NeuroBucketsHook(self.neuro_buckets_conn_id)
+
+    def pre_execute(self, context: Context) -> None:
+        """Drop the link that would lead nowhere: Airflow keeps an empty XCom for each of those."""
+        links = type(self).operator_extra_links
+        leads = page_of(self)
+        self.operator_extra_links = links if leads else [link for link in links if not isinstance(link, BucketLink)]
 
     def on_kill(self) -> None:
         """Cancel the call that runs, or the first to come: its uploads are aborted and its temporary files removed.
