@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from ipaddress import IPv6Address, ip_address
 
 import aiohttp
 
@@ -18,18 +21,21 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 
 CONNECT_SECONDS = 10.0
+METADATA_ADDRESSES = frozenset({"fd00:ec2::254", "100.100.100.200", "168.63.129.16"})
+"""Where AWS, Alibaba and Azure tell a machine about itself, besides link-local addresses."""
 
 
 @asynccontextmanager
 async def open_session(config: BucketsConfig) -> AsyncIterator[aiohttp.ClientSession]:
     """Open the session that `config` describes; close it on exit.
 
-    It keeps no cookies, reads no proxy from the environment, decompresses nothing, and limits no request's total time:
-    only silence is limited. How many requests run at once is the business of the caller's own window, and what is tried
-    again that of :mod:`~airflow_provider_neuro_buckets.buckets.retry`.
+    It keeps no cookies, reads no proxy from the environment, decompresses nothing, connects to no link-local address
+    whatever name leads there, and limits no request's total time: only silence is limited. How many requests run at
+    once is the business of the caller's own window, and what is tried again that of
+    :mod:`~airflow_provider_neuro_buckets.buckets.retry`.
     """
     # The pool is never the limit: a request that waits in it would age its signature.
-    connector = aiohttp.TCPConnector(limit=0, ssl=_tls(config), ttl_dns_cache=30)
+    connector = aiohttp.TCPConnector(limit=0, ssl=_tls(config), ttl_dns_cache=30, socket_factory=_socket)
     silence = config.timeout_seconds
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_SECONDS, silence), sock_read=silence)
     async with aiohttp.ClientSession(
@@ -43,6 +49,20 @@ async def open_session(config: BucketsConfig) -> AsyncIterator[aiohttp.ClientSes
         # It would send whatever is no POST again, at once and untold: twice as many attempts as the policy has.
         session._retry_connection = False  # noqa: SLF001 - there is no other door
         yield session
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Make a socket, but for an address where clouds tell a machine its own credentials.
+
+    A token or a bucket must not make a worker ask there, and no name that resolves to it.
+    """
+    family, kind, protocol, _, place = address
+    host = ip_address(str(place[0]).partition("%")[0])
+    if isinstance(host, IPv6Address) and host.ipv4_mapped:
+        host = host.ipv4_mapped
+    if host.is_link_local or str(host) in METADATA_ADDRESSES:
+        raise OSError(errno.EACCES, f"{host} is an address that machines keep for themselves")
+    return socket.socket(family, kind, protocol)
 
 
 def _tls(config: BucketsConfig) -> ssl.SSLContext | bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
-from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError, Unavailable
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError, NotConnected, Unavailable
 from airflow_provider_neuro_buckets.buckets.session import network_errors, open_session
 from buckets.stores.s3_scripts import blob, store_at, stored
 from conformance.asking import content_of
@@ -144,6 +145,27 @@ async def test_a_host_that_does_not_exist_is_an_unavailable_service_named_withou
         with pytest.raises(Unavailable, match="cannot ask: no connection") as caught, network_errors("cannot ask"):
             await http.get("http://no-such-host.invalid/?sig=secret")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://2852039166/",
+        "http://0xa9fea9fe/",
+        "http://0251.0376.0251.0376/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[fe80::1%25lo]/",
+        "http://[fd00:ec2::254]/",
+        "http://100.100.100.200/",
+        "http://168.63.129.16/",
+    ],
+)
+async def test_no_address_leads_to_where_a_machine_tells_its_credentials(address: str) -> None:
+    async with open_session(config()) as http:
+        with pytest.raises((NotConnected, ConfigurationError)) as refused, network_errors("cannot ask"):
+            await http.get(address)
+    assert re.search(r"for themselves|not an address", str(refused.value))
 
 
 @pytest.mark.parametrize("address", ["not an address", "http://", "http://[::1/"])
