@@ -101,7 +101,7 @@ class WatchedPlatform(Platform):
 
     def unfinished(self, bucket: str) -> list[str]:
         """Ask the storage for uploads in parts that nobody has ended."""
-        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - has no types, takes long to load
+        import boto3  # noqa: PLC0415 - takes long to load
 
         given = self.ask(lambda buckets: buckets.request_tmp_credentials(bucket)).credentials
         client = boto3.client(

@@ -395,7 +395,8 @@ def test_of_all_that_airflow_keeps_or_prints_at_debug_nothing_holds_a_secret_f11
     assert len(secrets) > 5  # the credentials of the buckets are among them
     logs = Path(os.environ["AIRFLOW_HOME"], "logs").rglob("*")
     kept = "\n".join(path.read_text(errors="replace") for path in logs if path.is_file())
-    with sqlite3.connect(f"file:{settings.engine.url.database}?mode=ro", uri=True) as database:
+    engine: Any = settings.engine
+    with sqlite3.connect(f"file:{engine.url.database}?mode=ro", uri=True) as database:
         kept += "\n".join(database.iterdump())
     assert "neuro_buckets_credentials" in kept
     ours = [record for record in caplog.records if record.name.startswith(("airflow_provider", "aiohttp", "asyncio"))]
