@@ -41,7 +41,7 @@ def create_asset(*, uri: str, extra: dict[str, Any] | None = None) -> Asset:
     :param uri: such as ``blob:bucket/key``.
     :raises ValueError: the address says no bucket, or has a query.
     """
-    identity = Asset(uri=uri).uri
+    identity = Asset(name=SCHEME, uri=uri).uri  # Airflow 3.0 refuses a URI as a name that is not sanitized yet
     return Asset(name=identity, uri=identity, extra=extra)
 
 

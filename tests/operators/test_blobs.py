@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_here import needs
 from airflow_provider_neuro_buckets.buckets.errors import IsADirectory, ResourceNotFound
 from airflow_provider_neuro_buckets.hooks.rehearsal import LINES
 from airflow_provider_neuro_buckets.operators.blobs import (
@@ -161,6 +162,7 @@ def test_the_log_of_a_dry_run_is_short_however_much_would_go(
     assert f"'files': {many}" in said()
 
 
+@needs(3, 1, reason="gives its operators no such method")
 def test_airflows_own_dry_run_of_a_task_still_renders_its_templates(said: Callable[[], str]) -> None:
     """Every Airflow operator has a method of that name; `airflow tasks render` and people call it."""
     remove = BucketBlobRmOperator(task_id="t", uri="blob:bucket/folder", dry_run=True)

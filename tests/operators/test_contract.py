@@ -14,7 +14,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
 
-from airflow_here import DagSerialization
+from airflow_here import DagSerialization, before
 from airflow_provider_neuro_buckets import get_provider_info
 from airflow_provider_neuro_buckets.operators.base import BucketsOperator, ChangingOperator
 
@@ -103,8 +103,14 @@ def test_it_can_be_mapped(kind: type[BucketsOperator]) -> None:
 
 @ALL
 def test_default_arguments_of_a_dag_reach_it(kind: type[BucketsOperator]) -> None:
-    """One of them makes a rehearsal of a whole DAG."""
-    with DAG("dag", schedule=None, default_args={"neuro_buckets_conn_id": "special", "dry_run": True}):
+    """One of them makes a rehearsal of a whole DAG.
+
+    Airflow 3.0 refuses one that a mapped task does not know, whatever its operator.
+    """
+    arguments: dict[str, Any] = {"neuro_buckets_conn_id": "special", "dry_run": True}
+    if before(3, 1):
+        arguments = {name: value for name, value in arguments.items() if name in parameters(kind)}
+    with DAG("dag", schedule=None, default_args=arguments):
         operator: Any = kind(task_id="task", **required(kind))
         mapped = kind.partial(task_id="mapped", **required(kind)).expand(doc=["a", "b"])
         one: Any = mapped.unmap({"doc": "a"})
