@@ -1,9 +1,8 @@
 """What is worth another try, and when: the errors of this provider in a retry policy of Airflow 3.3 or newer.
 
 Requests are tried again by the provider itself, within seconds. A task's own retries are for what lasts longer, and no
-two failures last equally long. The operators fail at once where no retry can help: a wrong token, a missing permission,
-a connection that cannot be used. A `@task` function that uses the hook gets the errors as they are, and the policy
-tells Airflow the same of them.
+two failures last equally long. Where no retry can help, with a wrong token, a missing permission or a connection that
+cannot be used, operators and hook fail the task at once, with or without a policy.
 
 On an older Airflow, which has no retry policies, the tasks have their usual retries.
 """
@@ -16,9 +15,6 @@ from typing import Any
 from airflow.sdk import DAG, Param, task
 
 from airflow_provider_neuro_buckets.buckets.errors import (
-    AuthenticationError,
-    ConfigurationError,
-    PermissionDenied,
     QuotaExceeded,
     ResourceNotFound,
     Throttled,
@@ -39,7 +35,6 @@ else:
             RetryRule(Throttled, retry_delay=timedelta(minutes=10), reason="the storage asks for fewer requests"),
             RetryRule(Unavailable, retry_delay=timedelta(minutes=2), reason="the platform may be back soon"),
             RetryRule(TransferError, retry_delay=timedelta(seconds=10), reason="the rest of the files may go through"),
-            RetryRule([AuthenticationError, PermissionDenied, ConfigurationError], RetryAction.FAIL, reason="mend it"),
             RetryRule([ResourceNotFound, QuotaExceeded], RetryAction.FAIL, reason="time alone does not mend it"),
         ]
     )
@@ -47,7 +42,7 @@ else:
 BUCKET = "{{ params.bucket }}"
 
 
-@task(**RETRIES)
+@task
 def count_rows(bucket: str, key: str) -> int:
     """Stand for the work on a blob; what the hook raises is for the policy to judge."""
     from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook  # noqa: PLC0415 - when the task runs
@@ -58,6 +53,7 @@ def count_rows(bucket: str, key: str) -> int:
 with DAG(
     "neuro_buckets_retries",
     schedule=None,
+    default_args=RETRIES,
     params={
         "bucket": Param("retries-example", type="string", title="Bucket to make, and to remove in the end"),
         "key": Param("report.csv", type="string", title="Blob to read: one that is not there fails at once"),
@@ -65,10 +61,8 @@ with DAG(
     doc_md=__doc__,
     tags=["neuro-buckets"],
 ) as dag:
-    create = BucketCreateOperator(task_id="create_bucket", name=BUCKET, **RETRIES)
-    write = BucketPutBlobOperator(
-        task_id="write", bucket_id_or_name=BUCKET, key="report.csv", body="a,b\n1,2\n3,4", **RETRIES
-    )
+    create = BucketCreateOperator(task_id="create_bucket", name=BUCKET)
+    write = BucketPutBlobOperator(task_id="write", bucket_id_or_name=BUCKET, key="report.csv", body="a,b\n1,2\n3,4")
     count = count_rows(BUCKET, "{{ params.key }}")
     remove = BucketRmOperator(task_id="remove_bucket", bucket_id_or_name=BUCKET, force=True, allow_whole_bucket=True)
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from airflow_provider_neuro_buckets.hooks.ahead import ReadAhead
+from airflow_provider_neuro_buckets.hooks.failing import failing_at_once
 from airflow_provider_neuro_buckets.hooks.loop import Cancelled, LoopThread
 
 __all__ = ["BlockingFace", "Cancelled", "blocking_face"]
@@ -61,7 +62,7 @@ class BlockingFace:
     """Base of a class with generated blocking methods: opens the client, keeps it or closes it, runs, cancels.
 
     ``with face:`` keeps one client open for several calls; without it each call opens and closes its own. Several
-    threads may call at once.
+    threads may call at once. An error that no retry can mend, such as that of a wrong token, fails a task at once.
     """
 
     def __init__(self) -> None:
@@ -76,7 +77,8 @@ class BlockingFace:
 
     def __enter__(self) -> Self:
         if self._held is None:
-            self._held = OpenClient(self.open_client())
+            with failing_at_once():
+                self._held = OpenClient(self.open_client())
             self._open.add(self._held)
         self._depth += 1
         return self
@@ -106,7 +108,7 @@ class BlockingFace:
 
         :raises Cancelled: :meth:`cancel` was called meanwhile.
         """
-        with self._client() as opened:
+        with failing_at_once(), self._client() as opened:
             return opened.loop.run(_ask(question, opened.client))
 
     def iterate(self, stream: Callable[[Any], Any]) -> Iterator[Any]:
@@ -117,7 +119,7 @@ class BlockingFace:
 
         :raises Cancelled: :meth:`cancel` was called meanwhile.
         """
-        with self._client() as opened:
+        with failing_at_once(), self._client() as opened:
             yield from opened.read(stream(opened.client))
 
     @contextmanager

@@ -68,7 +68,7 @@ def test_an_answer_becomes_an_error_by_its_code_first_then_by_its_status(
 
 @pytest.mark.parametrize("kind", ALL)
 def test_the_number_of_the_builtin_survives_pickling_and_is_that_of_a_local_file(kind: type[BucketsError]) -> None:
-    numbers = {
+    numbers: dict[type[BucketsError], int] = {
         errors.AuthenticationError: errno.EACCES,
         errors.PermissionDenied: errno.EACCES,
         errors.ResourceNotFound: errno.ENOENT,
