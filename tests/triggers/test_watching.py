@@ -342,7 +342,7 @@ async def test_faults_of_every_kind_are_waited_out(front: FaultyFront, buckets: 
     """Airflow would start a watcher that failed again at once, without end."""
     front.fail(6, how)
     store = Store()
-    watcher = Watcher(trigger(f"blob:{bucket}"), store)
+    watcher = Watcher(trigger(f"blob:{bucket}", poke_interval=OFTEN / 10), store)  # each fault doubles it
     await watcher.until(store.saved.wait())
     await buckets.put_blob(bucket, "new", b"1")
     assert await watcher.next() == ["new"]
