@@ -105,6 +105,7 @@ class FaultProxy:
     :ivar url: its address, with the path of the server's.
     :ivar plan: may be replaced at any time; counts from the next request.
     :ivar seen: all requests so far, in order.
+    :ivar unheard: the requests whose answer did not reach the client as a whole, or did not come.
     :ivar most_open: requests that were open at the same time.
     :ivar renamed: texts to replace in JSON answers: so the addresses in them lead through other proxies.
     """
@@ -120,6 +121,7 @@ class FaultProxy:
         self.url = ""
         self.plan = plan
         self.seen: list[Seen] = []
+        self.unheard: list[Seen] = []
         self.renamed: dict[str, str] = {}
 
     @property
@@ -166,10 +168,15 @@ class FaultProxy:
                 server = server or await _Connection.open(self._behind)
                 self._requests += 1
                 self.most_open = max(self.most_open, self._requests)
+                seen = self._note(head, number)
+                is_heard = False
                 try:
-                    is_last = not await self._exchange(head, client, server, number)
+                    is_last = not await self._exchange(head, seen.fault or _NO_FAULT, client, server)
+                    is_heard = is_last or not client.reader.at_eof()
                 finally:
                     self._requests -= 1
+                    if not is_heard:
+                        self.unheard.append(seen)
                 if is_last:
                     break
         except Cut as cut:
@@ -181,9 +188,8 @@ class FaultProxy:
             if server is not None:
                 server.close()
 
-    async def _exchange(self, head: Head, client: _Connection, server: _Connection, connection: int) -> bool:
+    async def _exchange(self, head: Head, fault: Fault, client: _Connection, server: _Connection) -> bool:
         """Hand on a request and its answer; return whether another may follow on the same connections."""
-        fault = self._fault_of(head, connection)
         body = request_body(head, client.reader)
         if (instead := fault.instead()) is not None:
             is_early = instead[0].is_last
@@ -231,7 +237,7 @@ class FaultProxy:
             text = text.replace(old.encode(), new.encode())
         return head.having(content_length=str(len(text)), transfer_encoding=None), whole(text)
 
-    def _fault_of(self, head: Head, connection: int) -> Fault:
+    def _note(self, head: Head, connection: int) -> Seen:
         seen = Seen(
             number=len(self.seen) + 1,
             connection=connection,
@@ -239,9 +245,9 @@ class FaultProxy:
             target=head.target,
             headers=dict(head.headers),
         )
-        fault = self.plan(seen)
-        self.seen.append(replace(seen, fault=fault))
-        return fault or _NO_FAULT
+        seen = replace(seen, fault=self.plan(seen))
+        self.seen.append(seen)
+        return seen
 
 
 class _Connection:
