@@ -1,4 +1,4 @@
-"""Records of an XML document that are alike, read by a pattern: five times as fast as by expat. Pure: no I/O.
+"""Records of an XML document that are alike, read by a pattern, in two thirds of expat's time. Pure: no I/O.
 
 A listing is a thousand records with the same tags. Expat reads the first of them, and so judges those tags; what
 follows it, tag for tag the same and with nothing but text in between, can mean nothing else.

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_levels, parse_xml, text_ahead
+from airflow_provider_neuro_buckets.buckets.stores.rows import Row, Rows
 
 _MD5_BYTES = 16
 _IN_ROOT, _IN_BLOBS, _IN_BLOB, _IN_PROPERTIES = 1, 2, 3, 4
@@ -86,7 +87,7 @@ def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:
         raise InvalidAnswer(
             f"the listing of {where} is not a listing but <{root}>", remedy="Check the storage_endpoint of the bucket"
         )
-    return Page(blobs=reader.blobs, prefixes=reader.prefixes), reader.marker or None
+    return Page(blobs=Rows(reader.rows), prefixes=reader.prefixes), reader.marker or None
 
 
 def next_marker(body: bytes) -> str | None:
@@ -98,7 +99,7 @@ class _ListingReader:
     """Collects what a listing holds, tag by tag: ``Blobs/Blob/Name`` and ``Blobs/Blob/Properties/…`` in the root."""
 
     def __init__(self, where: str) -> None:
-        self.blobs: list[BlobMeta] = []
+        self.rows: list[Row] = []
         self.prefixes: list[str] = []
         self.marker = ""
         self._where = where
@@ -130,23 +131,23 @@ class _ListingReader:
     def _item(self, kind: str) -> None:
         # The directories of an account with a hierarchical namespace are listed, but are no blobs.
         if kind == "Blob" and self._properties.get("ResourceType") != "directory":
-            self.blobs.append(_listed(self._name, self._properties, self._where))
+            self.rows.append(_listed(self._name, self._properties, self._where))
         elif kind == "BlobPrefix":
             self.prefixes.append(self._name)
         self._name, self._properties = "", {}
 
 
-def _listed(key: str, item: Mapping[str, str], where: str) -> BlobMeta:
+def _listed(key: str, item: Mapping[str, str], where: str) -> Row:
     size = item.get("Content-Length", "")
     if not key or not size.isdecimal():
         raise InvalidAnswer(f"the listing of {where} has the key {key!r} with the size {size!r}")
-    return BlobMeta(
-        key=key,
-        size=int(size),
-        etag=_etag(item.get("Etag")),
-        modified_at=_time(item.get("Last-Modified")),
-        created_at=_time(item.get("Creation-Time")),
-        md5=md5_of_header(item.get("Content-MD5")),
+    return (
+        key,
+        int(size),
+        _etag(item.get("Etag")),
+        _time(item.get("Last-Modified")),
+        _time(item.get("Creation-Time")),
+        md5_of_header(item.get("Content-MD5")),
     )
 
 

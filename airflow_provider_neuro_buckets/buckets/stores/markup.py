@@ -1,7 +1,7 @@
 """Reading XML answers with expat. Pure: no I/O.
 
 Doctypes and entities are refused, so an answer can neither grow in memory nor reach for a file. A page of 1,000 keys
-takes 1 ms with `parse_records`, which reads records that are alike by a pattern, and 8 ms with `parse_xml`.
+takes 2.5 ms with `parse_records`, which reads records that are alike by a pattern, and 5 ms with `parse_xml`.
 """
 
 from __future__ import annotations
