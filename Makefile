@@ -6,7 +6,7 @@ DATA   ?=
 TESTS  ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-oldest bench fault-matrix lint types clean
+.PHONY: help demo test test-oldest bench fault-matrix soak lint types clean
 help:
 	@echo "make demo [DATA=folder]  start a local platform, run the example DAG in Airflow, stop everything"
 	@echo "make test [TESTS=path]   run the tests against real servers"
@@ -15,6 +15,8 @@ help:
 	@echo "make bench [ROUNDS=5] [WORK=small,file] [PEERS=ours,s5cmd]"
 	@echo "                         measure beside s5cmd, rclone, the official SDK and S3Hook: benchmarks/RESULTS.md"
 	@echo "make fault-matrix       what this package, rclone, s5cmd and boto3 make of a server that errs: docs/fault-matrix.md"
+	@echo "make soak [SEED=1] [SECONDS=1800] [SOAK_OPTIONS=--write]"
+	@echo "                         uploads and downloads while requests fail; --write: figures into docs/reliability.md"
 	@echo "make lint types          check style and types"
 	@echo "make clean               remove the virtual environment and caches"
 
@@ -73,6 +75,12 @@ bench: $(VENV)/.dev-installed $(BENCH)/.installed
 
 fault-matrix: $(VENV)/.dev-installed $(BENCH)/.installed
 	$(BIN)/python -m benchmarks.faults --peers-environment $(BENCH) $(MATRIX_OPTIONS)
+
+SEED    ?=
+SECONDS ?= 1800
+
+soak: $(VENV)/.dev-installed
+	PYTHONPATH=tests $(BIN)/python tests/faults/soak.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(SOAK_OPTIONS)
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .
