@@ -21,7 +21,7 @@ from benchmarks.faults.report import Matrix, page
 from benchmarks.faults.uploads import UPLOADS
 
 log = logging.getLogger(__name__)
-_AT_ONCE = 4
+_AT_ONCE = 8
 PAGE = Path(__file__).parent.parent.parent / "docs" / "fault-matrix.md"
 
 

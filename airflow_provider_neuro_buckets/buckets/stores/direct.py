@@ -7,7 +7,6 @@ is parsed that nobody asked for. A redirect is never followed: it would carry th
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -16,9 +15,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import aiohttp
-from aiohttp import payload
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import StreamWriter
 from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
@@ -34,12 +30,9 @@ from airflow_provider_neuro_buckets.buckets.models import BucketCredentials, sec
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy, attempt
 from airflow_provider_neuro_buckets.buckets.session import network_errors
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
+from airflow_provider_neuro_buckets.buckets.stores.sending import WRITE_AT_ONCE, BufferPayload
 
 LARGEST_ERROR = 64 * 1024
-_WRITE_AT_ONCE = 256 * 1024
-_UNSENT = 512 * 1024
-"""What the system may hold of a body and not have sent. By default it is megabytes: at the end of a slow upload they
-take longer than a silence may last, since the answer is waited for as soon as the system has taken everything."""
 _CLOCKS_AGREE_SECONDS = 60.0
 
 
@@ -92,40 +85,6 @@ class _Refusal:
     error: BucketsError
     is_expired: bool = False
     is_clock_set: bool = False
-
-
-class BufferPayload(payload.Payload):
-    """Bytes already in memory, handed to the socket in slices so that a large one does not stall the event loop."""
-
-    _value: tuple[memoryview, ...]
-
-    def __init__(self, body: Bytes | tuple[Bytes, ...]) -> None:
-        pieces = tuple(memoryview(piece) for piece in (body if isinstance(body, tuple) else (body,)))
-        size = sum(piece.nbytes for piece in pieces)
-        if len(pieces) > 1 and size <= _WRITE_AT_ONCE:
-            pieces = (memoryview(b"".join(pieces)),)  # one small packet, not several
-        super().__init__(pieces, headers={}, content_type="application/octet-stream")
-        self._size = size
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Return the bytes as text, as aiohttp asks of a payload."""
-        return b"".join(self._value).decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write all bytes."""
-        if self._size is not None and self._size > _UNSENT:
-            _bound_unsent(writer)
-        for piece in self._value:
-            for at in range(0, piece.nbytes, _WRITE_AT_ONCE):
-                await writer.write(piece[at : at + _WRITE_AT_ONCE])
-
-
-def _bound_unsent(writer: AbstractStreamWriter) -> None:
-    transport = writer.transport if isinstance(writer, StreamWriter) else None
-    found = transport.get_extra_info("socket") if transport is not None else None
-    if found is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        with suppress(OSError):  # not every system knows it
-            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
 
 class DirectLane:
@@ -204,7 +163,7 @@ class DirectLane:
 
     async def _once(self, request: Request, credentials: BucketCredentials) -> aiohttp.ClientResponse:
         url, headers = self._signer.sign(credentials, request)
-        body = None if request.body is None else BufferPayload(request.body)
+        body = None if request.body is None else BufferPayload(request.body, silence=self._http.timeout.sock_read)
         with network_errors(request.what):
             response = await self._http.request(
                 request.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
@@ -304,4 +263,4 @@ async def chunks_of(response: aiohttp.ClientResponse, *, expected: int, what: st
 async def in_thread_if_large(work: Callable[[Bytes], Any], body: Bytes) -> Any:
     """Do CPU work on a body: on the spot while small, in a thread once it would stall the event loop."""
     size = body.nbytes if isinstance(body, memoryview) else len(body)
-    return work(body) if size <= _WRITE_AT_ONCE else await asyncio.to_thread(work, body)
+    return work(body) if size <= WRITE_AT_ONCE else await asyncio.to_thread(work, body)
