@@ -38,7 +38,7 @@ HOSTILE = [
     "no suffix",
     "semi;colon,comma=equals@at:colon$dollar!bang.txt",
 ]
-QUIET_SECONDS = 120.0
+QUIET_SECONDS = 500.0
 
 
 @contextmanager
