@@ -6,10 +6,12 @@ DATA   ?=
 TESTS  ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-oldest bench fault-matrix soak lint types clean
+.PHONY: help demo test test-standalone test-oldest bench fault-matrix soak lint types clean
 help:
 	@echo "make demo [DATA=folder]  start a local platform, run the example DAG in Airflow, stop everything"
 	@echo "make test [TESTS=path]   run the tests against real servers"
+	@echo "make test-standalone     run the tests of a whole Airflow, with its pages in a browser: some minutes; those of the"
+	@echo "                         pages need Debian's packages chromium and chromium-driver, without which they are skipped"
 	@echo "make test-oldest [TESTS=path]"
 	@echo "                         the same on the lowest versions that pyproject.toml allows, Airflow 3.0 among them"
 	@echo "make bench [ROUNDS=5] [WORK=small,file] [PEERS=ours,s5cmd]"
@@ -38,6 +40,10 @@ demo: $(VENV)/.demo-installed
 
 test: $(VENV)/.dev-installed
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
+
+# With NEURO_BUCKETS_PICTURES=docs/images it takes the pictures of the README anew.
+test-standalone: $(VENV)/.dev-installed
+	$(BIN)/pytest -n 0 tests/standalone
 
 # The lowest version of whatever pyproject.toml names. What that needs in turn is as new as it allows, which Airflow 3.0
 # may not bear: then tests/oldest-constraints.txt says so. Airflow 3.0 needs Python 3.12 or older.

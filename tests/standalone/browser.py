@@ -14,14 +14,24 @@ import pytest
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PICTURES = os.environ.get("NEURO_BUCKETS_PICTURES")
 """A folder for pictures of the pages. Those of the documentation are made anew with
-``NEURO_BUCKETS_PICTURES=docs/images make test TESTS=tests/standalone``."""
+``NEURO_BUCKETS_PICTURES=docs/images make test-standalone``."""
 
 needs_chromium = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed: apt-get install chromium-driver"
 )
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 300.0
+LISTEN = """
+window.heard = "";
+new MutationObserver(() => { window.heard += document.body.innerText + "\\n"; })
+    .observe(document.body, {childList: true, subtree: true, characterData: true});
+"""
+"""Messages of Airflow are gone after five seconds, in which nobody may have looked."""
+IS_STILL = """
+return document.getAnimations().every(
+    (one) => one.playState !== "running" || one.effect.getComputedTiming().endTime === Infinity);
+"""
 
 
 class Browser:
@@ -58,9 +68,9 @@ class Browser:
         finally:
             browser._driver.quit()
 
-    def go(self, path: str, *, height: int = 900) -> None:
+    def go(self, path: str, *, width: int = 1280, height: int = 900) -> None:
         """Go to a page of Airflow."""
-        self._driver.set_window_size(1280, height)
+        self._driver.set_window_size(width, height)
         self._driver.get(self._url + path)
 
     def until(self, what: str, question: Callable[[], T | None]) -> T:
@@ -84,13 +94,27 @@ class Browser:
         return str(self._driver.find_element("tag name", "body").text)
 
     def says(self, *texts: str) -> None:
-        """Wait until the page says all this."""
-        for text in texts:
-            self.until(text, lambda text=text: text in self.text())  # type: ignore[misc]  # mypy takes no default here
+        """Wait until the page says all this at once."""
+        self.until(" and ".join(texts), lambda: all(text in self.text() for text in texts))
 
-    def press(self, button: str) -> None:
-        """Press the button with this text, or of this name."""
-        path = f"//button[normalize-space()={button!r} or @aria-label={button!r}]"
+    def listen(self) -> None:
+        """Keep from now on what the page says for a moment only."""
+        self._driver.execute_script(LISTEN)
+
+    def told(self, *texts: str) -> None:
+        """Wait until the page has said all this since :meth:`listen`."""
+        self.until(" and ".join(texts), lambda: all(text in self._heard() for text in texts))
+
+    def _heard(self) -> str:
+        return str(self._driver.execute_script("return window.heard"))
+
+    def press(self, button: str, *, row: str = "") -> None:
+        """Press the button with this text, or of this name.
+
+        :param row: press that in the row of a table which has this text.
+        """
+        within = f"//tr[contains(., {row!r})]" if row else ""
+        path = f"{within}//button[normalize-space()={button!r} or @aria-label={button!r}]"
 
         def press() -> bool:
             self._driver.find_element("xpath", path).click()
@@ -120,8 +144,10 @@ class Browser:
         """Return where the links with this text lead to."""
         return [link.get_attribute("href") for link in self._driver.find_elements("link text", text)]
 
-    def picture(self, name: str) -> None:
-        """Take a picture, if anybody wants pictures."""
+    def picture(self, name: str, *, part: str = "body") -> None:
+        """Take a picture of an element, if anybody wants pictures."""
         if PICTURES:
             Path(PICTURES).mkdir(parents=True, exist_ok=True)
-            assert self._driver.save_screenshot(str(Path(PICTURES) / f"{name}.png"))
+            self.until("a page that stands still", lambda: self._driver.execute_script(IS_STILL))
+            element = self._driver.find_element("css selector", part)
+            assert element.screenshot(str(Path(PICTURES) / f"{name}.png"))

@@ -22,7 +22,7 @@ from platform_rig import free_port
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 420.0
+PATIENCE_SECONDS = 600.0
 """How long anything may take on a machine that is busy with something else. What comes sooner is seen sooner."""
 GLANCE_SECONDS = 0.5
 STOP_SECONDS = 60.0
@@ -83,9 +83,15 @@ class Standalone:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Return what the API answers."""
-        content = json.dumps(body).encode()
+        return self._send("POST", path, body)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Return what the API answers to a change."""
+        return self._send("PATCH", path, body)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         headers = {"Content-Type": "application/json"}
-        return self._call(Request(f"{self.url}/api/v2{path}", content, headers))
+        return self._call(Request(f"{self.url}/api/v2{path}", json.dumps(body).encode(), headers, method=method))
 
     def _call(self, request: Request) -> Any:
         self._token = self._token or _json(Request(f"{self.url}/auth/token"))["access_token"]
@@ -129,11 +135,12 @@ class Standalone:
         self._others.append(_start("triggerer", self.environment, self.home))
 
     def said(self) -> str:
-        """Return how everything that was written ends."""
-        logs = sorted(self.home.glob("*.out"))
-        return "\n".join(
-            f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:]) for log in logs
-        )
+        """Return how everything that was written ends, but for who asked the API what."""
+        ends = {
+            log.name: [line for line in log.read_text(errors="replace").splitlines() if "[http.access]" not in line]
+            for log in sorted(self.home.glob("*.out"))
+        }
+        return "\n".join(f"--- {name}\n" + "\n".join(lines[-TAIL:]) for name, lines in ends.items())
 
     def _stop(self) -> None:
         """Ask all to end; whoever has not ended in time, and whoever was left alone, is ended by its id."""
@@ -169,13 +176,16 @@ def _environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": str(PATIENCE_SECONDS),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": str(int(PATIENCE_SECONDS)),
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": str(PATIENCE_SECONDS),  # after five seconds a task would fail
     }
 
 
@@ -206,7 +216,7 @@ def _popen(
 
 def _json(request: Request) -> Any:
     request.add_header("Accept", "application/json")
-    with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
+    with build_opener(ProxyHandler({})).open(request, timeout=PATIENCE_SECONDS) as answer:
         return json.load(answer)
 
 
