@@ -8,9 +8,9 @@ import json
 import pickle
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote
 
 import pytest
@@ -72,14 +72,18 @@ class TokenServer:
 
 
 @asynccontextmanager
-async def tokens(key_data: str) -> AsyncIterator[CredentialSource]:
-    """Open what the store asks for credentials with a token in them."""
+async def tokens(key_data: str, *, passed: Sequence[timedelta] = ()) -> AsyncIterator[CredentialSource]:
+    """Open what the store asks for credentials with a token in them.
+
+    :param passed: how much time has passed, as far as it can tell: the last of these.
+    """
 
     async def given() -> BucketCredentials:
         return describe_keys(BUCKET, bucket_name="real", project="p", key_data=key_data)
 
     async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=20)) as http:
-        yield CredentialSource(TokenSource(CredentialSource(given), http).fetch)
+        source = TokenSource(CredentialSource(given), http)
+        yield CredentialSource(source.fetch, now=lambda: datetime.now(UTC) + (passed[-1] if passed else timedelta()))
 
 
 def granting(*, seconds: int) -> Answer:
@@ -112,10 +116,16 @@ async def test_fifty_who_ask_at_once_share_one_token(account: Account) -> None:
     assert len(server.forms) == 1
 
 
-async def test_a_token_that_has_ended_is_replaced_by_another(account: Account) -> None:
-    async with TokenServer(granting(seconds=0)).running() as server, tokens(account.key_data(server.token_uri)) as s:
-        found = [(await s.current()).credentials["access_token"] for _ in range(3)]
-    assert found == ["ya29.1", "ya29.2", "ya29.3"]
+async def test_a_token_that_is_about_to_end_is_replaced_by_another(account: Account) -> None:
+    passed, found = [timedelta()], list[str]()
+    async with (
+        TokenServer(granting(seconds=3600)).running() as server,
+        tokens(account.key_data(server.token_uri), passed=passed) as source,
+    ):
+        for minutes in (0, 30, 56):
+            passed.append(timedelta(minutes=minutes))
+            found.append((await source.current()).credentials["access_token"])
+    assert found == ["ya29.1", "ya29.1", "ya29.2"]
 
 
 async def test_a_token_that_was_rejected_is_replaced_once_for_all(account: Account) -> None:

@@ -97,8 +97,9 @@ async def test_the_platform_is_asked_for_another_token_when_one_has_ended(gcs_ri
 
 
 async def test_a_token_that_ends_soon_is_replaced_before_the_service_refuses_it(gcs_rig: GcsRig) -> None:
-    async with with_token(gcs_rig, life=timedelta(0)) as (store, given):
+    async with with_token(gcs_rig, life=timedelta(seconds=1.2)) as (store, given):
         await store.write("blob", b"content")
+        await asyncio.sleep(1)
         await store.head("blob")
         assert len(given) >= 2
         assert len({credentials.credentials["access_token"] for credentials in given}) == len(given)
