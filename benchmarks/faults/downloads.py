@@ -156,7 +156,9 @@ DOWNLOADS = (
         hits=_GET,
         answer=_short,
     ),
-    Kinds(name="error as success", meaning="200 with an <Error> document as body", hits=_GET, answer=_error_as_success),
+    Kinds(
+        name="error as success", meaning="200 with an `<Error>` document as body", hits=_GET, answer=_error_as_success
+    ),
     Kinds(name="flipped bit", meaning="one bit is turned over, every header is right", hits=_GET, answer=_flip),
     Kinds(
         name="range ignored",

@@ -31,6 +31,9 @@ request; the large one has 20 MiB and moves in parts of 8 MiB.
 A cell is *recoverable* if its fault occurs once: asked again, the server does right. This provider must recover each of
 them, and in no cell be silent, destroy, or leave something lying about; the command fails otherwise, and `make test`
 holds the column of this provider, with smaller waits (`tests/faults/test_matrix.py`). One run per cell.
+
+This provider is asked for new credentials where they end, as the platform gives them; the others have fixed ones. What a
+tool leaves that hangs, it leaves because it is killed: it had no chance to clean up.
 """
 _VERSIONS = ("airflow-provider-neuro-buckets", "rclone", "s5cmd", "boto3", "aiohttp", "python")
 

@@ -121,7 +121,7 @@ UPLOADS = (
     ),
     Kinds(
         name="error as success",
-        meaning="Complete is answered by 200 with an <Error> document, and not done",
+        meaning="Complete is answered by 200 with an `<Error>` document, and not done",
         hits=frozenset({Kind.COMPLETE}),
         answer=_error_as_success,
         sizes=(Size.LARGE,),
