@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ DagSerialization = _from(
     "airflow.serialization.serialized_objects:DagSerialization",
     "airflow.serialization.serialized_objects:SerializedDAG",
 )
-DagBag = _from("airflow.dag_processing.dagbag:DagBag", "airflow.models.dagbag:DagBag")
+_DagBag = _from("airflow.dag_processing.dagbag:DagBag", "airflow.models.dagbag:DagBag")
 BaseHook = _from("airflow.sdk.bases.hook:BaseHook", "airflow.hooks.base:BaseHook")
 lineage = _from("airflow.sdk.lineage", "airflow.lineage.hook")
 get_fs = _from("airflow.sdk.io:get_fs", "airflow.io:get_fs")
@@ -53,6 +54,11 @@ AirflowRescheduleException = _from(
 _masker = _from(
     "airflow.sdk._shared.secrets_masker:_secrets_masker", "airflow.sdk.execution_time.secrets_masker:_secrets_masker"
 )
+
+
+def dags_in(path: Path) -> Any:
+    """Return the bag of the DAGs in a file or folder; since Airflow 3.1 each is of a bundle."""
+    return _DagBag(path) if before(3, 1) else _DagBag(path, bundle_name="any")
 
 
 def masked_texts() -> set[str]:

@@ -39,7 +39,7 @@ from airflow.utils import db
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_here import DagBag, DagSerialization, masked_texts
+from airflow_here import DagSerialization, dags_in, masked_texts
 from airflow_provider_neuro_buckets.buckets import Buckets, errors
 from platform_rig import Platform, WatchedPlatform, closed_port
 
@@ -98,9 +98,7 @@ class Run:
 def run(capfd: pytest.CaptureFixture[str]) -> Any:
     """Run a DAG by its id, with its params."""
     dags = {
-        dag.dag_id: dag
-        for path in (CASES, *EXAMPLES.glob("neuro_buckets_*.py"))
-        for dag in DagBag(path, bundle_name="any").dags.values()
+        dag.dag_id: dag for path in (CASES, *EXAMPLES.glob("neuro_buckets_*.py")) for dag in dags_in(path).dags.values()
     }
 
     def run(dag_id: str, **params: Any) -> Run:
@@ -136,7 +134,7 @@ def kept_links() -> list[str]:
 
 
 def test_airflow_imports_every_example_without_an_error() -> None:
-    bag = DagBag(EXAMPLES, bundle_name="examples")
+    bag = dags_in(EXAMPLES)
     assert bag.import_errors == {}
     assert "neuro_buckets_main_job" in bag.dags
 
