@@ -9,7 +9,7 @@ from airflow_provider_neuro_buckets.buckets.models import BlobObject
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange
 from airflow_provider_neuro_buckets.buckets.transfer.content import read_range
 from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, share
-from airflow_provider_neuro_buckets.buckets.transfer.plan import SINGLE_READ, plan_ranges
+from airflow_provider_neuro_buckets.buckets.transfer.plan import PART, SINGLE_READ, plan_ranges
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 
 
@@ -63,7 +63,7 @@ async def _span(store: BlobStore, meta: BlobMeta, start: int, stop: int, window:
     if 0 < len(content) <= SINGLE_READ:
         await fetch(ByteRange(start, stop))
     elif content:
-        await share(plan_ranges(start, stop), fetch, workers=window.max_concurrency)
+        await share(plan_ranges(start, stop, longest=PART), fetch, workers=window.max_concurrency)
     return content
 
 

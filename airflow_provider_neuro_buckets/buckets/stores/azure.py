@@ -17,7 +17,6 @@ from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import (
     BadRequest,
     BucketsError,
-    Conflict,
     InvalidAddress,
     ResourceNotFound,
     TransientError,
@@ -55,7 +54,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     check_signed_life,
     nobody,
 )
-from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
+from airflow_provider_neuro_buckets.buckets.stores.body import Reading, content_length
 from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key
@@ -118,10 +117,7 @@ class AzureStore:
         """Return `None`: the ETags of Azure are made of nothing."""
         return None
 
-    @asynccontextmanager
-    async def read(
-        self, key: str, *, span: ByteRange | None = None, etag: str | None = None
-    ) -> AsyncIterator[StreamedBody]:
+    def read(self, key: str, *, span: ByteRange | None = None, etag: str | None = None) -> Reading:
         """Open the content of `key`; every header of the answer is checked against what was asked."""
         headers = {}
         if span is not None:
@@ -131,13 +127,7 @@ class AzureStore:
         request = Request(
             what=f"cannot read {self.address(key)}", method="GET", path=self._existing(key), headers=headers
         )
-        async with self._lane.open(request) as response:
-            expected = content_length(response, request.what)
-            size = whole_size(response, span, expected, request.what)
-            meta = meta_of_headers(key, response.headers, size)
-            if etag is not None and meta.etag != etag:
-                raise Conflict(f"{request.what}: the storage sends another version", remedy="Try again")
-            yield StreamedBody(meta, response, expected, request.what)
+        return Reading(self._lane, request, key=key, span=span, etag=etag, meta_of=meta_of_headers)
 
     async def write(self, key: str, body: Bytes) -> Stored:
         """Create or replace `key`; Azure checks the MD5 that goes along and keeps it for whoever reads."""

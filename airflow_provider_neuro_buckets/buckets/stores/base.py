@@ -176,6 +176,10 @@ class Body(Protocol):
         """Yield the bytes as the network hands them over; raise `Unavailable` when they end too early."""
         ...
 
+    async def arrived(self) -> bytes:
+        """Return all of the bytes, or those that came before the connection broke."""
+        ...
+
 
 class MultipartUpload(Protocol):
     """An upload in parts. Parts may be sent in any order and side by side; sending a number again replaces it."""

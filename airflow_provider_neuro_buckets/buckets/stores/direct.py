@@ -22,6 +22,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
     BucketsError,
     InvalidAnswer,
+    TransientError,
     Unavailable,
     error_for,
     masked,
@@ -104,9 +105,9 @@ class DirectLane:
         """Local clock minus the server's in seconds; 0 before the first answer. Good to a second."""
         return self._skew[1] if self._skew else 0.0
 
-    async def retrying(self, call: Callable[[], Awaitable[Any]], what: str) -> Any:
+    def retrying(self, call: Callable[[], Awaitable[Any]], what: str) -> Awaitable[Any]:
         """Await `call()` under the policy of the lane."""
-        return await attempt(call, what=what, policy=self._retry)
+        return attempt(call, what=what, policy=self._retry)
 
     async def fetch(
         self, request: Request, *, largest: int, check: Callable[[bytes], object] | None = None
@@ -136,11 +137,16 @@ class DirectLane:
 
         Leaving the block before the body has ended drops the connection.
         """
-        response: aiohttp.ClientResponse = await self.retrying(lambda: self._send(request), request.what)
+        response = await self.send(request)
         try:
             yield response
         finally:
-            response.release() if response.content.is_eof() else response.close()
+            end(response)
+
+    async def send(self, request: Request) -> aiohttp.ClientResponse:
+        """Send a request, with retries, and return its answer while its body is on the way; :func:`end` it."""
+        response: aiohttp.ClientResponse = await self.retrying(lambda: self._send(request), request.what)
+        return response
 
     async def _send(self, request: Request) -> aiohttp.ClientResponse:
         """Send a request; once more with renewed credentials when they have ended, or with the server's time."""
@@ -225,6 +231,11 @@ def _is_success(response: aiohttp.ClientResponse) -> bool:
     return response.status in range(200, 300)
 
 
+def end(response: aiohttp.ClientResponse) -> None:
+    """Give a connection back; drop it if the body has not ended."""
+    response.release() if response.content.is_eof() else response.close()
+
+
 async def read_capped(response: aiohttp.ClientResponse, largest: int, what: str) -> bytes:
     """Read a body to its end.
 
@@ -258,6 +269,22 @@ async def chunks_of(response: aiohttp.ClientResponse, *, expected: int, what: st
             yield chunk
     if received < expected:
         raise Unavailable(f"{what}: the answer ended after {received} of {expected} bytes", remedy="Try again")
+
+
+async def arrived(response: aiohttp.ClientResponse, *, expected: int, what: str) -> bytes:
+    """Return a body, or of one that breaks off what came before.
+
+    :raises InvalidAnswer: it goes on beyond `expected` bytes.
+    """
+    parts: list[bytes] = []
+    left = expected
+    with suppress(TransientError), network_errors(what):
+        while part := await response.content.readany():
+            left -= len(part)
+            if left < 0:
+                raise InvalidAnswer(f"{what}: more than the {expected} bytes that were asked for")
+            parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def in_thread_if_large(work: Callable[[Bytes], Any], body: Bytes) -> Any:

@@ -21,7 +21,6 @@ import aiohttp
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import (
     BucketsError,
-    Conflict,
     InvalidAddress,
     InvalidAnswer,
     ResourceNotFound,
@@ -49,7 +48,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     check_signed_life,
     nobody,
 )
-from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
+from airflow_provider_neuro_buckets.buckets.stores.body import Reading
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.gcs_batch import BATCH, BATCH_PATH, deletions, parse_answers
 from airflow_provider_neuro_buckets.buckets.stores.gcs_copy import rewrite, site_of
@@ -149,10 +148,7 @@ class GcsStore:
         """Return `None`: a generation is made of nothing."""
         return None
 
-    @asynccontextmanager
-    async def read(
-        self, key: str, *, span: ByteRange | None = None, etag: str | None = None
-    ) -> AsyncIterator[StreamedBody]:
+    def read(self, key: str, *, span: ByteRange | None = None, etag: str | None = None) -> Reading:
         """Open the content of `key` as it is stored; every header of the answer is checked against what was asked."""
         self._check_possible(key)
         # A blob stored as gzip would else be unpacked on the way, and fit neither its size nor any range.
@@ -162,13 +158,9 @@ class GcsStore:
         query = "alt=media" if etag is None else f"alt=media&ifGenerationMatch={quoted(etag)}"
         what = f"cannot read {self.address(key)}"
         request = Request(what=what, method="GET", path=blob_path(key), query=query, headers=headers)
-        async with self._lane.open(request) as response:
-            _check_as_stored(response, what)
-            expected = content_length(response, what)
-            meta = meta_of_headers(key, response.headers, whole_size(response, span, expected, what))
-            if etag is not None and meta.etag != etag:
-                raise Conflict(f"{what}: the storage sends another version", remedy="Try again")
-            yield StreamedBody(meta, response, expected, what)
+        return Reading(
+            self._lane, request, key=key, span=span, etag=etag, meta_of=meta_of_headers, check=_check_as_stored
+        )
 
     async def write(self, key: str, body: Bytes) -> Stored:
         """Create or replace `key`; the service checks the MD5 that goes along before it stores anything.

@@ -43,7 +43,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     check_signed_life,
     nobody,
 )
-from airflow_provider_neuro_buckets.buckets.stores.body import StreamedBody, content_length, whole_size
+from airflow_provider_neuro_buckets.buckets.stores.body import Reading, content_length
 from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key, impossible, impossible_prefix
@@ -173,10 +173,7 @@ class S3Store:
         is_other = is_of_parts(etag) and etag != meta.etag
         return None if is_other or is_md5_hidden(headers) else length
 
-    @asynccontextmanager
-    async def read(
-        self, key: str, *, span: ByteRange | None = None, etag: str | None = None
-    ) -> AsyncIterator[StreamedBody]:
+    def read(self, key: str, *, span: ByteRange | None = None, etag: str | None = None) -> Reading:
         """Open the content of `key`; every header of the answer is checked against what was asked."""
         self._check_possible(key)
         headers = {}
@@ -185,13 +182,7 @@ class S3Store:
         if etag is not None:
             headers["If-Match"] = f'"{etag}"'
         request = Request(what=f"cannot read {self.address(key)}", method="GET", path=encode_key(key), headers=headers)
-        async with self._lane.open(request) as response:
-            expected = content_length(response, request.what)
-            size = whole_size(response, span, expected, request.what)
-            meta = meta_of_headers(key, response.headers, size)
-            if etag is not None and meta.etag != etag:
-                raise Conflict(f"{request.what}: the storage sends another version", remedy="Try again")
-            yield StreamedBody(meta, response, expected, request.what)
+        return Reading(self._lane, request, key=key, span=span, etag=etag, meta_of=meta_of_headers)
 
     async def write(self, key: str, body: Bytes) -> Stored:
         """Create or replace `key`; S3 checks the MD5 that goes along, and the ETag it answers is checked here."""

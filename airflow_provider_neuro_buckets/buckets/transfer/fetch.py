@@ -32,6 +32,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.judging import judge
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source, Target
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, may_pass
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
+    PART,
     SINGLE_READ,
     Existing,
     Freshness,
@@ -264,7 +265,7 @@ class Fetcher:
         async def fetch(span: ByteRange) -> None:
             nonlocal received
             async with (
-                self.window.slot(len(span)),
+                self.window.slot(min(len(span), PART)),  # what waits to be written is never so much
                 Behind() as behind,
                 aclosing(read_pieces(self.store, meta, span.start, span.stop)) as pieces,
             ):

@@ -13,6 +13,9 @@ MIB = 1024 * 1024
 PART = 8 * MIB
 SINGLE_READ = 2 * PART
 """A blob up to this size is read in one request; larger ones in parallel ranges."""
+STREAMS = 8
+"""So many ranges side by side are enough; more of them cost the server and the client CPU time, and disks seeks."""
+LONGEST_RANGE = 64 * MIB
 
 CLOCK_ERROR = 2.0
 """Seconds by which two times may be wrong: servers date answers and blobs in whole seconds."""
@@ -96,16 +99,25 @@ def _up_to_mib(size: int) -> int:
     return -(-size // MIB) * MIB
 
 
-def plan_ranges(start: int, stop: int, *, part: int | None = None) -> Iterator[ByteRange]:
+def plan_ranges(start: int, stop: int, *, part: int | None = None, longest: int = LONGEST_RANGE) -> Iterator[ByteRange]:
     """Cut the bytes ``[start, stop)`` of a blob into ranges to read side by side.
 
-    :param part: bytes of the parts that it was made of: no range lies across the end of one, unless they are tiny.
+    :param part: bytes of the parts that it was made of. A range is one or several whole parts, which are digested as
+        they arrive, or a piece of a large one; where they are tiny, it is anything.
+    :param longest: bytes of a range, give or take a half.
     """
+    step = min(max(PART, _up_to_mib((stop - start) // STREAMS)), longest)
     if part is None or part < MIB:
-        part = max(stop, 1)
+        part = step
+    count = round(part / step)
     while start < stop:
-        upto = min(start + PART, stop, (start // part + 1) * part)
-        yield ByteRange(start, upto)
+        begun = start // part * part
+        if count > 1:
+            piece = _up_to_mib(-(-part // count))
+            upto = min(begun + ((start - begun) // piece + 1) * piece, begun + part)
+        else:
+            upto = begun + max(step // part, 1) * part
+        yield ByteRange(start, min(upto, stop))
         start = upto
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 
 class Meter:
@@ -48,6 +48,23 @@ class Meter:
             self._waiting.popleft()
 
 
+class _Lent:
+    """So much of something, for the time of a block. A class and no generator: each small file needs two of them."""
+
+    __slots__ = ("_amount", "_give_back", "_take")
+
+    def __init__(self, amount: int, take: Callable[[int], Awaitable[None]], give_back: Callable[[int], None]) -> None:
+        self._amount = amount
+        self._take = take
+        self._give_back = give_back
+
+    async def __aenter__(self) -> None:
+        await self._take(self._amount)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._give_back(self._amount)
+
+
 class Window:
     """Bounds the requests and the bytes of blobs in memory.
 
@@ -65,25 +82,17 @@ class Window:
         self._bytes = Meter(max_buffer_bytes)
         self._spare: list[bytearray] = []
 
-    @asynccontextmanager
-    async def request(self) -> AsyncIterator[None]:
+    def request(self) -> AbstractAsyncContextManager[None]:
         """Hold one request."""
-        await self._requests.take(1)
-        try:
-            yield
-        finally:
-            self._requests.give_back(1)
+        return _Lent(1, self._requests.take, self._requests.give_back)
 
-    @asynccontextmanager
-    async def room(self, size: int) -> AsyncIterator[None]:
+    def room(self, size: int) -> AbstractAsyncContextManager[None]:
         """Hold `size` bytes: also while what was received is written, and the next request is on its way."""
-        size = min(size, self._bytes.whole)
+        return _Lent(min(size, self._bytes.whole), self._take, self._give_back)
+
+    async def _take(self, size: int) -> None:
         await self._bytes.take(size)
-        try:
-            self._drop_spare()
-            yield
-        finally:
-            self._give_back(size)
+        self._drop_spare()
 
     @asynccontextmanager
     async def slot(self, size: int) -> AsyncIterator[None]:

@@ -11,8 +11,10 @@ from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange, PartLimits
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     CLOCK_ERROR,
+    LONGEST_RANGE,
     MIB,
     PART,
+    STREAMS,
     Existing,
     Freshness,
     Symlinks,
@@ -46,16 +48,31 @@ def test_parts_tile_the_file_within_the_limits_of_the_provider_f55(size: int, wa
 
 
 @given(size=st.integers(1, 300 * MIB), part=st.integers(MIB, 300 * MIB), start=st.integers(0, 300 * MIB))
-def test_ranges_tile_what_is_read_and_none_lies_across_the_end_of_a_part(size: int, part: int, start: int) -> None:
+def test_ranges_tile_what_is_read_each_of_them_whole_parts_or_within_one(size: int, part: int, start: int) -> None:
     start = min(start, size - 1)
     spans = list(plan_ranges(start, size, part=part))
     assert tiles(spans, start, size)
-    assert all(len(span) <= PART for span in spans)
-    assert all(span.start // part == (span.stop - 1) // part for span in spans)
+    assert all(len(span) <= 1.5 * LONGEST_RANGE for span in spans)
+    for span in spans:
+        is_whole = span.start % part == 0 or span.start == start
+        assert (
+            (is_whole and span.stop % part == 0) or span.start // part == (span.stop - 1) // part or span.stop == size
+        )
+
+
+@pytest.mark.parametrize(("part", "wanted"), [(50 * MIB, 50 * MIB), (8 * MIB, 64 * MIB), (256 * MIB, 64 * MIB)])
+def test_a_large_blob_is_read_in_long_ranges_that_fit_its_parts(part: int, wanted: int) -> None:
+    spans = list(plan_ranges(0, 512 * MIB, part=part))
+    assert {len(span) for span in spans[:-1]} == {wanted}
+    assert len(spans) >= STREAMS
+
+
+def test_ranges_that_are_held_in_memory_are_as_short_as_is_asked_for() -> None:
+    assert {len(span) for span in plan_ranges(0, 1024 * MIB, longest=PART)} == {PART}
 
 
 def test_tiny_parts_do_not_make_tiny_ranges() -> None:
-    assert len(list(plan_ranges(0, 10 * PART, part=1000))) == 10
+    assert len(list(plan_ranges(0, 10 * PART, part=1000))) == STREAMS
 
 
 def test_gaps_are_what_lies_between_before_and_behind() -> None:
@@ -86,11 +103,11 @@ def test_a_file_that_no_parts_can_hold_is_refused_before_anything_is_sent_f55() 
 def test_ranges_tile_what_is_left_of_the_blob(start: int, more: int) -> None:
     spans = list(plan_ranges(start, start + more))
     assert tiles(spans, start, start + more)
-    assert max(len(span) for span in spans) <= PART
+    assert max(len(span) for span in spans) <= LONGEST_RANGE
 
 
 def test_ranges_of_a_tebibyte_are_not_made_before_they_are_needed() -> None:
-    assert next(iter(plan_ranges(0, 1024**4))) == ByteRange(0, PART)
+    assert next(iter(plan_ranges(0, 1024**4))) == ByteRange(0, LONGEST_RANGE)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from airflow_provider_neuro_buckets.buckets.progress import (
     StorageProgressStart,
     StorageProgressStep,
 )
-from airflow_provider_neuro_buckets.buckets.transfer.plan import PART, SINGLE_READ
+from airflow_provider_neuro_buckets.buckets.transfer.plan import SINGLE_READ, plan_ranges
 from buckets.transfer.asking import download, upload, window
 from buckets.transfer.recording import Recorder
 from buckets.transfer.trees import plant, snapshot
@@ -113,12 +113,13 @@ async def test_an_unchanged_file_is_found_but_not_started(buckets: Buckets, plac
 
 async def test_steps_go_back_when_a_blob_has_to_be_read_again(aws: Rig, tmp_path: Path) -> None:
     new = LARGE[::-1]
+    _, second, *_ = (span.start for span in plan_ranges(0, len(LARGE), part=len(LARGE)))
     await aws.put("d/k", LARGE)
     replaced = False
 
     async def replace(call: Call) -> None:
         nonlocal replaced
-        if call == Call("read", "d/k", 2 * PART) and not replaced:
+        if call == Call("read", "d/k", second) and not replaced:
             replaced = True
             await aws.put("d/k", new)
 
@@ -126,10 +127,10 @@ async def test_steps_go_back_when_a_blob_has_to_be_read_again(aws: Rig, tmp_path
     await download(remote(aws, "d", replace)[0], tmp_path, through=window(max_concurrency=1), progress=recorder)
     assert (tmp_path / "k").read_bytes() == new
     steps = recorder.steps()
-    again = steps.index(2 * PART) + 1
+    again = steps.index(second) + 1
     assert steps[:again] == sorted(steps[:again])
     assert steps[again:] == sorted(steps[again:])
-    assert steps[again] <= PART
+    assert steps[again] <= second
     assert steps[-1] == len(LARGE)
     assert [line.partition(" ")[0] for line in recorder.brief(root="file:")] == ["enter", "start", "complete", "leave"]
 

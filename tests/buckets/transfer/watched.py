@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
-from airflow_provider_neuro_buckets.buckets.errors import BucketsError
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError, TransientError
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobMeta,
@@ -62,6 +62,13 @@ class WatchedBody:
             await self._guard(Call("chunk", self.meta.key, self._at))
             self._at += len(chunk)
             yield chunk
+
+    async def arrived(self) -> bytes:
+        content = b""
+        with suppress(TransientError):
+            async for chunk in self.chunks():
+                content += chunk
+        return content
 
 
 class WatchedUpload:
