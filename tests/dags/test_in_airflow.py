@@ -384,9 +384,12 @@ def test_of_all_that_airflow_keeps_or_prints_at_debug_nothing_holds_a_secret_f11
     (tmp_path / "file").write_bytes(os.urandom(20 * 1024 * 1024))
     stale = json.loads(platform.running.connection) | {"password": "stale-and-wrong"}
     monkeypatch.setenv("AIRFLOW_CONN_STALE", json.dumps(stale))
+    shared = run("neuro_buckets_credentials")
+    assert shared.state == "success", shared.said
+    assert shared.results["use_connection"] == {"read": "hello", "may_write": False}
     said = [
         run("neuro_buckets_main_job", data=str(tmp_path), bucket="secrets-test").said,
-        run("neuro_buckets_credentials").said,
+        shared.said,
         run("one_upload", conn="stale", bucket="secrets-test", src=str(tmp_path)).said,
     ]
     secrets = {platform.running.token, "stale-and-wrong", *(re.sub(r"\\(.)", r"\1", text) for text in masked_texts())}
