@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from dataclasses import dataclass, field
 from yarl import URL
 
 _AT_ONCE = 64 * 1024
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -20,30 +18,20 @@ class Exchange:
 
     :ivar sent: bytes of the request so far.
     :ivar received: bytes of the answer so far.
-    :ivar expected: bytes of the answer once it is whole, as far as its head said so.
     :ivar is_cut: whether whoever asked is not there any more.
     """
 
     sent: int = 0
     received: int = 0
-    expected: int = 0
     is_cut: bool = False
 
     def send(self, content: bytes) -> None:
         if self.received:
-            self.sent = self.received = self.expected = 0
+            self.sent = self.received = 0
         self.sent += len(content)
 
     def receive(self, content: bytes) -> None:
-        if not self.received:
-            head, _, _ = content.partition(b"\r\n\r\n")
-            length = _LENGTH.search(head)
-            self.expected = len(head) + 4 + int(length[1]) if length else 0
         self.received += len(content)
-
-    @property
-    def is_under_way(self) -> bool:
-        return not self.received or self.received < self.expected
 
 
 @dataclass(slots=True)
@@ -52,7 +40,8 @@ class Meter:
 
     :ivar url: the address in front of the endpoint.
     :ivar passed: told whenever something has.
-    :ivar in_vain: bytes of the exchanges that were under way when `cut` was called.
+    :ivar in_vain: bytes of the exchanges that were the last of their connections when `cut` was called. Also of an answer
+        that is whole, the end may not have been read.
     :ivar is_idle: set while there is no connection.
     """
 
@@ -97,7 +86,7 @@ class Meter:
     def cut(self) -> None:
         """Take note that whoever asks is gone, whatever the wire still holds."""
         for exchange in self.exchanges:
-            exchange.is_cut = exchange.is_under_way
+            exchange.is_cut = True
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: Callable[[bytes], None]) -> None:
