@@ -40,8 +40,8 @@ class Meter:
 
     :ivar url: the address in front of the endpoint.
     :ivar passed: told whenever something has.
-    :ivar in_vain: bytes of the exchanges that were the last of their connections when `cut` was called. Also of an answer
-        that is whole, the end may not have been read.
+    :ivar in_vain: bytes of the exchanges that were the last of their connections when `cut` was called. An answer is
+        among them also when it is whole: its end may not have been read.
     :ivar is_idle: set while there is no connection.
     """
 
