@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -79,7 +79,7 @@ def tries_of(transfer: Transfer, context: Context) -> Iterator[Tries]:
         notes=dict(mark["uploads"]),
     )
     try:
-        with _written_down_meanwhile(store, mark, tries):
+        with _written_down_meanwhile(store, mark, tries) if has_later else nullcontext():
             yield tries
     except BaseException:
         _write_down(store, mark, tries)
@@ -97,14 +97,12 @@ def _written_down_meanwhile(store: TaskStateStoreAccessor, mark: dict[str, Any],
             _write_down(store, mark, tries)
 
     writer = threading.Thread(target=write, name="neuro-buckets notes for the next try", daemon=True)
-    if tries.has_later:
-        writer.start()
+    writer.start()
     try:
         yield
     finally:
         is_over.set()
-        if tries.has_later:
-            writer.join()
+        writer.join()
 
 
 def _write_down(store: TaskStateStoreAccessor, mark: dict[str, Any], tries: Tries) -> None:

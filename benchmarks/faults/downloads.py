@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from aiohttp import web
 
@@ -60,15 +61,8 @@ async def _reset(bucket: Bucket, request: web.Request) -> web.StreamResponse | N
     return response
 
 
-async def _cut_off(bucket: Bucket, request: web.Request) -> web.StreamResponse | None:
-    response = await _begin(bucket, request)
-    if response is not None and request.transport is not None:
-        request.transport.close()
-    return response
-
-
-async def _cut_off_chunks(bucket: Bucket, request: web.Request) -> web.StreamResponse | None:
-    response = await _begin(bucket, request, is_chunked=True)
+async def _cut_off(bucket: Bucket, request: web.Request, *, is_chunked: bool = False) -> web.StreamResponse | None:
+    response = await _begin(bucket, request, is_chunked=is_chunked)
     if response is not None and request.transport is not None:
         request.transport.close()
     return response
@@ -146,7 +140,7 @@ DOWNLOADS = (
         name="cut off in chunks",
         meaning="the same, of a chunked body that says no length; of a whole blob, since ranges say their length",
         hits=_GET,
-        answer=_cut_off_chunks,
+        answer=partial(_cut_off, is_chunked=True),
         sizes=(Size.SMALL,),
     ),
     Kinds(name="stall", meaning="no byte comes from the middle byte on", hits=_GET, answer=_stall),

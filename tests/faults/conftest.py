@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from airflow_provider_neuro_buckets.buckets import opening, wire
+from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
+from airflow_provider_neuro_buckets.buckets.transfer import content
 from conformance.rigs.base import Rig
 from conformance.rigs.registry import RIGS, Servers
 
@@ -20,3 +23,13 @@ async def seaweedfs(servers: Servers) -> AsyncIterator[Rig]:
     """A fresh bucket of the server behind the local platform."""
     async with servers.running("seaweedfs").rig() as rig:
         yield rig
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many attempts as ever, with hardly any waiting between them."""
+    monkeypatch.setattr(opening, "DATA", RetryPolicy(first_wait=0.002))
+    monkeypatch.setattr(wire, "CONTROL_PLANE", RetryPolicy(attempts=4, first_wait=0.002))
+    defaults = content.read_resumed.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "first_pause", 0.002)

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_neuro_buckets.buckets import Unavailable, opening
-from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
-from airflow_provider_neuro_buckets.buckets.transfer import content
+from airflow_provider_neuro_buckets.buckets import Unavailable
 from buckets.transfer.trees import snapshot
 from conformance.rigs.base import Rig
 from faults.proxy import ALWAYS, Rule
@@ -19,13 +17,10 @@ from faults.toxics import s3_error
 FILES = 500
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_folder_at_a_server_that_is_down_is_given_up_before_each_file_was_tried_as_often_as_one_may_be_f97(
-    seaweedfs: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seaweedfs: Rig, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(opening, "DATA", RetryPolicy(first_wait=0.002))
-    defaults = content.read_resumed.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "first_pause", 0.002)
     await asyncio.gather(*(seaweedfs.put(f"d/{number}", b"x") for number in range(FILES)))
     down = Rule(fault=s3_error(503, "ServiceUnavailable"), method="GET", target=r"/d/\d+", times=ALWAYS)
     async with behind_proxy(seaweedfs, down) as (buckets, proxy):

@@ -20,9 +20,7 @@ from airflow_provider_neuro_buckets.buckets import (
     Unavailable,
     opening,
 )
-from airflow_provider_neuro_buckets.buckets import wire as control
 from airflow_provider_neuro_buckets.buckets.retry import DATA, RetryPolicy
-from airflow_provider_neuro_buckets.buckets.transfer import content
 from airflow_provider_neuro_buckets.buckets.transfer.plan import MIB, PART
 from airflow_provider_neuro_buckets.local.child import RunningPlatform
 from buckets.transfer.trees import plant, snapshot
@@ -41,14 +39,7 @@ BLOB = r"/key(\?|$)"
 s3_and_azure = on("azure", "seaweedfs")
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many attempts as ever, with hardly any waiting between them."""
-    monkeypatch.setattr(opening, "DATA", RetryPolicy(first_wait=0.002))
-    monkeypatch.setattr(control, "CONTROL_PLANE", RetryPolicy(attempts=4, first_wait=0.002))
-    defaults = content.read_resumed.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "first_pause", 0.002)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.fixture

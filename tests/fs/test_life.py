@@ -226,21 +226,27 @@ def test_an_upload_that_is_interrupted_is_aborted_before_the_call_returns(watche
         assert fs.ls(bucket) == []
 
 
-def test_a_call_that_is_interrupted_is_cancelled_and_has_cleaned_up_when_it_returns() -> None:
-    diary: list[str] = []
-    hangs = threading.Event()
+class Hanging:
+    """A call that hangs once it has begun, and takes a moment to clean up."""
 
-    async def hang() -> None:
-        hangs.set()
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.has_cleaned_up = False
+
+    async def __call__(self) -> None:
+        self.begun.set()
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0.01)
-            diary.append("cleaned up")
+            self.has_cleaned_up = True
 
-    with pytest.raises(TimeIsUpError), interrupted_at(hangs):
-        running.run(get_loop(), hang)
-    assert diary == ["cleaned up"]
+
+def test_a_call_that_is_interrupted_is_cancelled_and_has_cleaned_up_when_it_returns() -> None:
+    hanging = Hanging()
+    with pytest.raises(TimeIsUpError), interrupted_at(hanging.begun):
+        running.run(get_loop(), hanging)
+    assert hanging.has_cleaned_up
 
 
 class LoopThatInterrupts(asyncio.SelectorEventLoop):
@@ -278,21 +284,11 @@ class LoopThatInterrupts(asyncio.SelectorEventLoop):
 
 
 def test_a_call_that_is_interrupted_while_it_is_handed_over_has_cleaned_up_as_well() -> None:
-    diary: list[str] = []
-    hangs = threading.Event()
-
-    async def hang() -> None:
-        hangs.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(0.01)
-            diary.append("cleaned up")
-
-    loop = LoopThatInterrupts(begun=hangs)
+    hanging = Hanging()
+    loop = LoopThatInterrupts(begun=hanging.begun)
     with pytest.raises(TimeIsUpError):
-        running.run(loop, hang)
-    assert diary == ["cleaned up"]
+        running.run(loop, hanging)
+    assert hanging.has_cleaned_up
     loop.end()
 
 

@@ -42,10 +42,8 @@ async def gcs_rig(gcs: GcsServer) -> AsyncIterator[GcsRig]:
 
 
 @pytest.fixture(scope="session")
-def seaweedfs(servers: Servers) -> LocalServer:
-    server = servers.running("seaweedfs")
-    assert isinstance(server, LocalServer)
-    return server
+def seaweedfs(local_server: LocalServer) -> LocalServer:
+    return local_server
 
 
 @pytest.fixture(scope="session")
