@@ -78,6 +78,10 @@ class Buckets:
 
     Every method raises :class:`AuthenticationError`, :class:`PermissionDenied`, :class:`ResourceNotFound` and
     :class:`TransientError` (after its retries) where they apply; docstrings name what else.
+
+    :ivar opener: opens buckets, for a transfer that needs more than the methods: one in shards. Likewise the other two.
+    :ivar window: what all transfers of the client have in flight together.
+    :ivar refusals: between which buckets services have refused to copy.
     """
 
     def __init__(
@@ -93,9 +97,9 @@ class Buckets:
         self._platform = platform
         self._persistent = persistent
         self._finder = finder
-        self._opener = opener
-        self._refusals = engine.Refusals()
-        self._window = engine.Window(max_concurrency=config.max_concurrency, max_buffer_bytes=config.max_buffer_bytes)
+        self.opener = opener
+        self.refusals = engine.Refusals()
+        self.window = engine.Window(max_concurrency=config.max_concurrency, max_buffer_bytes=config.max_buffer_bytes)
 
     @classmethod
     @asynccontextmanager
@@ -182,7 +186,7 @@ class Buckets:
         """
         if name is not None:
             check_name(name)
-        await self._opener.announce(credentials)
+        await self.opener.announce(credentials)
         return await self._platform.import_bucket(
             Target.home(cluster_name=cluster_name, org_name=org_name, project_name=project_name),
             name,
@@ -249,7 +253,7 @@ class Buckets:
         self, bucket: Bucket, *, force: bool, progress: AbstractDeleteProgress | None, dry_run: bool
     ) -> None:
         try:
-            listing = await self._opener.open(bucket)
+            listing = await self.opener.open(bucket)
         except UnsupportedProvider as error:
             if force:
                 return
@@ -279,7 +283,7 @@ class Buckets:
             org_name=org_name,
             project_name=project_name,
         )
-        return await self._opener.tmp_credentials(bucket)
+        return await self.opener.tmp_credentials(bucket)
 
     async def set_public_access(
         self,
@@ -474,7 +478,7 @@ class Buckets:
         """
         bucket, pattern = await self._finder.address(uri, is_pattern=True)
         parsed = parse_glob(pattern)
-        listing = await self._opener.open(bucket)
+        listing = await self.opener.open(bucket)
         async with aclosing(listing.matches(parsed)) as pages:
             async for page in pages:
                 for entry in page:
@@ -501,7 +505,7 @@ class Buckets:
         :raises IntegrityError: the whole blob was read, and does not have the MD5 that the provider promises.
         """
         listing, key = await self._located(uri)
-        return await read_bytes(listing.store, _key(key), start=start, stop=stop, version=version, window=self._window)
+        return await read_bytes(listing.store, _key(key), start=start, stop=stop, version=version, window=self.window)
 
     async def blob_is_dir(self, uri: BlobURI) -> bool:
         """Whether anything lies below the address. One request; the bucket itself is a folder."""
@@ -542,7 +546,7 @@ class Buckets:
             except UnsupportedProvider:
                 if not bucket.imported:
                     raise
-        listing = await self._opener.open(bucket)
+        listing = await self.opener.open(bucket)
         signed = await listing.store.sign(_key(key), expires_in_seconds=expires_in_seconds)
         return URL(signed, encoded=True)
 
@@ -573,7 +577,7 @@ class Buckets:
             local_path(src),
             await self._remote(dst),
             existing=engine.Existing.from_flags(update=update, continue_=continue_),
-            window=self._window,
+            window=self.window,
             progress=progress,
             tries=tries or ONLY_TRY,
             movers=_movers(dry_run=dry_run),
@@ -603,7 +607,7 @@ class Buckets:
             await self._remote(src),
             local_path(dst),
             existing=engine.Existing.from_flags(update=update, continue_=continue_),
-            window=self._window,
+            window=self.window,
             progress=progress,
             tries=tries or ONLY_TRY,
             movers=_movers(dry_run=dry_run),
@@ -641,7 +645,7 @@ class Buckets:
             symlinks=engine.Symlinks.named(symlinks),
             filter=filter,
             ignore_file_names=ignore_file_names,
-            window=self._window,
+            window=self.window,
             progress=progress,
             tries=tries or ONLY_TRY,
             movers=_movers(dry_run=dry_run),
@@ -675,7 +679,7 @@ class Buckets:
             local_path(dst),
             existing=engine.Existing.from_flags(update=update, continue_=continue_),
             filter=filter,
-            window=self._window,
+            window=self.window,
             progress=progress,
             tries=tries or ONLY_TRY,
             movers=_movers(dry_run=dry_run),
@@ -703,8 +707,8 @@ class Buckets:
             await self._remote(src),
             await self._remote(dst),
             existing=engine.Existing.from_flags(update=update, continue_=False),
-            window=self._window,
-            refusals=self._refusals,
+            window=self.window,
+            refusals=self.refusals,
             progress=progress,
             movers=_movers(dry_run=dry_run),
         )
@@ -735,8 +739,8 @@ class Buckets:
             await self._remote(dst),
             existing=engine.Existing.from_flags(update=update, continue_=False),
             filter=filter,
-            window=self._window,
-            refusals=self._refusals,
+            window=self.window,
+            refusals=self.refusals,
             progress=progress,
             tries=tries or ONLY_TRY,
             movers=_movers(dry_run=dry_run),
@@ -808,7 +812,7 @@ class Buckets:
         """
         if not self.config.has_platform:
             for bucket in self._persistent:
-                await _holds_blobs(await self._opener.open(bucket))
+                await _holds_blobs(await self.opener.open(bucket))
             return "persistent credentials for " + ", ".join(str(bucket.uri) for bucket in self._persistent)
         place = await self._platform.place()
         buckets = await self._platform.buckets(Target())
@@ -831,18 +835,18 @@ class Buckets:
 
     async def _announced(self, credentials: PersistentBucketCredentials) -> PersistentBucketCredentials:
         for item in credentials.credentials:
-            await self._opener.announce(item.credentials)
+            await self.opener.announce(item.credentials)
         return credentials
 
     async def _bucket(self, bucket_id_or_name: str, **selector: str | None) -> Bucket:
         return await self._finder.named(bucket_id_or_name, Target.home(**selector))
 
     async def _listing(self, bucket_id_or_name: str, **selector: str | None) -> Listing:
-        return await self._opener.open(await self._bucket(bucket_id_or_name, **selector))
+        return await self.opener.open(await self._bucket(bucket_id_or_name, **selector))
 
     async def _located(self, uri: BlobURI) -> tuple[Listing, str]:
         bucket, key = await self._finder.address(uri)
-        return await self._opener.open(bucket), key
+        return await self.opener.open(bucket), key
 
     async def _remote(self, uri: BlobURI) -> engine.Remote:
         return engine.Remote(*await self._located(uri))

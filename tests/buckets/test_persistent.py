@@ -238,9 +238,9 @@ async def test_with_a_token_blobs_of_these_buckets_use_the_credentials_and_all_e
         for address in ("blob:data/k", f"blob:{mine}/k", f"blob:/{USER}/data/k", f"blob://main/acme/{USER}/data/k"):
             assert await buckets._finder.address(address) == ((await buckets._finder.address(address))[0], "k")
             listing, _ = await buckets._located(address)
-            assert (await buckets._opener._credentials(listing.bucket)).credentials["secret_access_key"] == CANARY
+            assert (await buckets.opener._credentials(listing.bucket)).credentials["secret_access_key"] == CANARY
         assert not service.asked
-        await buckets._opener._credentials(await buckets.get("other"))
+        await buckets.opener._credentials(await buckets.get("other"))
         assert service.lines()[-1] == f"POST buckets/{other}/make_tmp_credentials"
         await buckets.make_signed_url("blob:data/k")
         assert service.lines()[-1] == f"POST buckets/{mine}/sign_blob_url"

@@ -1,0 +1,55 @@
+"""What is to be done in shards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError
+from airflow_provider_neuro_buckets.buckets.sharding.ends import BucketEnd, End
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Move everything that lies in `src` to `dst`, whatever that holds.
+
+    :raises ConfigurationError: neither is in a bucket.
+    """
+
+    src: End
+    dst: End
+
+    def __post_init__(self) -> None:
+        _check(self.src, self.dst)
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Move what `dst` lacks, or holds in another size or content, or older: as ``update=True`` in one process.
+
+    :param delete_extra: delete what is at `dst` only. An empty source never empties a destination: it is refused.
+    :raises ConfigurationError: neither is in a bucket.
+    """
+
+    src: End
+    dst: End
+    delete_extra: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self.src, self.dst)
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete what lies below an address of a bucket, as a folder; a blob of exactly that key stays."""
+
+    end: BucketEnd
+
+
+Job = Copy | Sync | Delete
+
+
+def _check(src: End, dst: End) -> None:
+    if not isinstance(src, BucketEnd) and not isinstance(dst, BucketEnd):
+        raise ConfigurationError(
+            f"neither {src.address()} nor {dst.address()} is in a bucket", remedy="Make one end a blob: address"
+        )
