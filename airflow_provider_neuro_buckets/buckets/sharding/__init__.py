@@ -2,7 +2,7 @@
 
 ::
 
-    job = Sync(BucketEnd(here, "blob:lake/raw"), BucketEnd(there, "blob:copy/raw"), delete_extra=True)
+    job = SyncJob(BucketEnd(here, "blob:lake/raw"), BucketEnd(there, "blob:copy/raw"), delete_extra=True)
     plan = await plan_shards(job, work=BucketEnd(here, "blob:lake/.work"), shards=16)
     for shard in plan.shards:                          # each on another worker, in any order, as often as it takes
         await run_shard(shard, job, work=here)
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
         FolderEnd as FolderEnd,
     )
     from airflow_provider_neuro_buckets.buckets.sharding.jobs import (
-        Copy as Copy,
-        Delete as Delete,
+        CopyJob as CopyJob,
+        DeleteJob as DeleteJob,
         Job as Job,
-        Sync as Sync,
+        SyncJob as SyncJob,
     )
     from airflow_provider_neuro_buckets.buckets.sharding.planning import (
         plan_shards as plan_shards,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "concluding": ["conclude"],
     "ends": ["BucketEnd", "End", "FilesystemEnd", "FolderEnd"],
-    "jobs": ["Copy", "Delete", "Job", "Sync"],
+    "jobs": ["CopyJob", "DeleteJob", "Job", "SyncJob"],
     "planning": ["plan_shards"],
     "running": ["run_shard"],
     "values": ["Action", "Plan", "Report", "Shard", "ShardReport"],

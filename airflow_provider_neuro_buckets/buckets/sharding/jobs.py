@@ -9,7 +9,7 @@ from airflow_provider_neuro_buckets.buckets.sharding.ends import BucketEnd, End
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class CopyJob:
     """Move everything that lies in `src` to `dst`, whatever that holds.
 
     :raises ConfigurationError: neither is in a bucket.
@@ -23,7 +23,7 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Sync:
+class SyncJob:
     """Move what `dst` lacks, or holds in another size or content, or older: as ``update=True`` in one process.
 
     :param delete_extra: delete what is at `dst` only. An empty source never empties a destination: it is refused.
@@ -39,13 +39,13 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
-class Delete:
-    """Delete what lies below an address of a bucket, as a folder; a blob of exactly that key stays."""
+class DeleteJob:
+    """DeleteJob what lies below an address of a bucket, as a folder; a blob of exactly that key stays."""
 
     end: BucketEnd
 
 
-Job = Copy | Sync | Delete
+Job = CopyJob | SyncJob | DeleteJob
 
 
 def _check(src: End, dst: End) -> None:
