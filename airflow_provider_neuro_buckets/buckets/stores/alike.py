@@ -22,7 +22,7 @@ _IN_RECORD = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RecordSpan:
     """Where a record seems to be in a document."""
 
     name: str
@@ -65,17 +65,17 @@ class Run:
             yield record
 
 
-def next_record(body: bytes, at: int, names: Iterable[str]) -> Place | None:
+def next_record(body: bytes, at: int, names: Iterable[str]) -> RecordSpan | None:
     """Return where the next record of one of some names seems to be; `None` if there is none."""
     found = [(begin, name) for name in names if (begin := body.find(f"<{name}>".encode(), at)) >= 0]
     if not found:
         return None
     begin, name = min(found)
     end_tag = body.find(f"</{name}>".encode(), begin)
-    return Place(name, begin, end_tag, end_tag + len(f"</{name}>")) if end_tag >= 0 else None
+    return RecordSpan(name, begin, end_tag, end_tag + len(f"</{name}>")) if end_tag >= 0 else None
 
 
-def run_of(body: bytes, first: Place) -> Run | None:
+def run_of(body: bytes, first: RecordSpan) -> Run | None:
     """Return the records that follow one and are like it; `None` if there are none.
 
     :param first: that one; it is well-formed, and so is all before it.

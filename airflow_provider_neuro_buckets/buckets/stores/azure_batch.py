@@ -22,7 +22,7 @@ CONTENT_TYPE = f"multipart/mixed; boundary={_BOUNDARY}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Deletion:
     """What became of one deletion."""
 
     status: int
@@ -68,7 +68,7 @@ def _deletion(access: AzureAccess, number: int, path: str) -> str:
     return "\r\n".join(lines)
 
 
-def parse_outcomes(body: bytes, content_type: str) -> Mapping[int, Outcome]:
+def parse_outcomes(body: bytes, content_type: str) -> Mapping[int, Deletion]:
     """Return what became of each deletion, by its number; one that was not answered is not there.
 
     :param content_type: of the answer; it names the boundary.
@@ -77,9 +77,9 @@ def parse_outcomes(body: bytes, content_type: str) -> Mapping[int, Outcome]:
     boundary = content_type.partition("boundary=")[2].strip('" ')
     if not content_type.lower().startswith("multipart/mixed") or not boundary:
         raise InvalidAnswer("the answer to a batch of deletions is not one")
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, Deletion] = {}
     for part in body.split(f"--{boundary}".encode()):
         number, status, code = _NUMBER.search(part), _LINE.search(part), _CODE.search(part)
         if number and status:
-            outcomes[int(number[1])] = Outcome(status=int(status[1]), code=code[1].decode() if code else "")
+            outcomes[int(number[1])] = Deletion(status=int(status[1]), code=code[1].decode() if code else "")
     return outcomes

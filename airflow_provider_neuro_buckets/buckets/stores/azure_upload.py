@@ -25,7 +25,7 @@ SMALL_ANSWER = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class AzureReceipt:
     """What Azure says of a body that it was sent, and the MD5 that was sent along."""
 
     headers: Mapping[str, str]
@@ -37,7 +37,7 @@ class Receipt:
         return Proof.CHECKSUM if md5_of_header(self.headers.get("Content-MD5")) == self.digest.hex() else Proof.SIZE
 
 
-async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> Receipt:
+async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> AzureReceipt:
     """PUT a body with its MD5.
 
     :param request: the PUT, without the body.
@@ -55,7 +55,7 @@ async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> Receip
     response, _ = await lane.fetch(replace(request, headers=headers, body=body), largest=SMALL_ANSWER)
     if md5_of_header(response.headers.get("Content-MD5")) not in {None, digest.hex()}:
         raise IntegrityError(f"{request.what}: the storage holds other bytes than were sent", remedy="Write it again")
-    return Receipt(response.headers, digest)
+    return AzureReceipt(response.headers, digest)
 
 
 class AzureUpload:

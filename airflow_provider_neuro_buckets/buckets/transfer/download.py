@@ -10,11 +10,12 @@ from airflow_provider_neuro_buckets.buckets.errors import BucketsError, InvalidA
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
 from airflow_provider_neuro_buckets.buckets.transfer.crew import Folders, in_thread, work_off
-from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, Wanted
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.placing import Held, LocalTree, local_names
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep
+
+from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, WantedBlob
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class WantedFolder:
     relative: str
 
 
-Item = Wanted | WantedFolder
+Item = WantedBlob | WantedFolder
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +82,7 @@ class Download:
         for item in items:
             self._enter(folders, _folder_of(item))
             folders.add(_folder_of(item))
-            self._found += isinstance(item, Wanted)
+            self._found += isinstance(item, WantedBlob)
             self._found_bytes += item.meta.size
             self.reporter.found(self._found, self._found_bytes, complete=False)
             yield item
@@ -113,7 +114,7 @@ class Download:
             return
         rival = self._tree.add(names, meta.key, is_folder=is_marker)
         if rival is None:
-            self._held.hold(meta.key, (WantedFolder if is_marker else Wanted)(meta, names, relative))
+            self._held.hold(meta.key, (WantedFolder if is_marker else WantedBlob)(meta, names, relative))
             return
         self._refuse(meta.key, relative, f"it meets {self._address(rival)} in one local path")
         if self._address(rival) not in self.outcome.failures:

@@ -29,7 +29,6 @@ from airflow_provider_neuro_buckets.buckets.transfer.crew import Behind, in_thre
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.hands import Hands
 from airflow_provider_neuro_buckets.buckets.transfer.judging import judge
-from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source, Target
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, may_pass
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     PART,
@@ -44,9 +43,11 @@ from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 
+from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, LocalTarget, Source
+
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedBlob:
     """A blob to fetch, and where it goes below the destination. `relative` is its path for reports."""
 
     meta: BlobMeta
@@ -66,7 +67,7 @@ class Fetcher:
     tries: Tries = ONLY_TRY
     hands: Hands = field(default_factory=Hands)
 
-    async def fetch(self, wanted: Wanted) -> Moved | Left:
+    async def fetch(self, wanted: WantedBlob) -> Moved | Left:
         """Download one blob; once more if it is replaced meanwhile, arrives broken, or is not what was asked for."""
         present = await self._present(wanted)
         if present is not None and await self._is_current(wanted, present):
@@ -76,14 +77,14 @@ class Fetcher:
         try:
             moved = await self._once(wanted, size)
         except (Conflict, IntegrityError, InvalidAnswer):
-            wanted = Wanted(await self.store.head(wanted.meta.key), wanted.names, wanted.relative)
+            wanted = WantedBlob(await self.store.head(wanted.meta.key), wanted.names, wanted.relative)
             moved = await self._once(wanted, size)
         self.reporter.complete(wanted.relative, wanted.meta.size)
         return moved
 
     # What is there already
 
-    async def _present(self, wanted: Wanted) -> os.stat_result | None:
+    async def _present(self, wanted: WantedBlob) -> os.stat_result | None:
         """Return the state of the regular file that is at the target; `None` if it is of no use.
 
         :raises IsADirectory: there is a folder.
@@ -98,7 +99,7 @@ class Fetcher:
             )
         return status if status is not None and stat.S_ISREG(status.st_mode) else None
 
-    async def _is_current(self, wanted: Wanted, present: os.stat_result) -> bool:
+    async def _is_current(self, wanted: WantedBlob, present: os.stat_result) -> bool:
         meta = wanted.meta
         if present.st_size != meta.size:
             return False
@@ -118,7 +119,7 @@ class Fetcher:
             return await in_thread(lambda: self._holds(wanted))
         return False
 
-    async def _is_kept(self, wanted: Wanted, present: os.stat_result) -> bool:
+    async def _is_kept(self, wanted: WantedBlob, present: os.stat_result) -> bool:
         """Whether an earlier try has written a file, of the version that its blob still is."""
         freshness = self.tries.of_file(
             file_mtime=present.st_mtime,
@@ -130,7 +131,7 @@ class Fetcher:
             return await in_thread(lambda: self._holds(wanted))
         return freshness is Freshness.CURRENT
 
-    def _holds(self, wanted: Wanted) -> bool:
+    def _holds(self, wanted: WantedBlob) -> bool:
         """Whether the file that is there has the blob's bytes. Blocking."""
         if not can_compare(wanted.meta):
             return False
@@ -147,7 +148,7 @@ class Fetcher:
 
     # Fetching
 
-    async def _once(self, wanted: Wanted, present: int) -> Moved:
+    async def _once(self, wanted: WantedBlob, present: int) -> Moved:
         if self.tries.resumes(continues=self.existing.continues) and can_compare(wanted.meta):
             is_beginning = self.existing.continues and 0 < present < wanted.meta.size
             if wanted.meta.size > SINGLE_READ or is_beginning:
@@ -157,7 +158,7 @@ class Fetcher:
         proof = await (self._small(wanted) if wanted.meta.size <= SINGLE_READ else self._large(wanted))
         return Moved(wanted.meta.size, proof)
 
-    async def _continue(self, wanted: Wanted, present: int) -> Moved | None:
+    async def _continue(self, wanted: WantedBlob, present: int) -> Moved | None:
         """Fetch only what an earlier try did not, or what a file lacks that may be the beginning of the blob.
 
         What cannot be finished now is left beside the target for the next try.
@@ -184,7 +185,7 @@ class Fetcher:
             await self._finish(meta, target)
         return Moved(meta.size - sum(map(len, written)), proof)
 
-    def _copy(self, wanted: Wanted, target: Target, size: int) -> bool:
+    def _copy(self, wanted: WantedBlob, target: LocalTarget, size: int) -> bool:
         """Copy the file that is there; `False` if it is gone or shorter by now. Blocking."""
         try:
             source: Source = self.destination.existing(wanted.names)
@@ -198,7 +199,7 @@ class Fetcher:
             source.close()
         return True
 
-    async def _small(self, wanted: Wanted) -> Proof:
+    async def _small(self, wanted: WantedBlob) -> Proof:
         meta = wanted.meta
         async with self.window.room(meta.size):
             async with self.window.request():
@@ -228,7 +229,7 @@ class Fetcher:
             await in_thread(write)
             return proof
 
-    async def _large(self, wanted: Wanted) -> Proof:
+    async def _large(self, wanted: WantedBlob) -> Proof:
         async with self._target(wanted) as target:
             if await self._ranges(wanted, target, []):
                 proof = Proof.CHECKSUM
@@ -238,17 +239,17 @@ class Fetcher:
         return proof
 
     @asynccontextmanager
-    async def _target(self, wanted: Wanted, *, version: str | None = None) -> AsyncIterator[Target]:
-        def begin() -> Target:
+    async def _target(self, wanted: WantedBlob, *, version: str | None = None) -> AsyncIterator[LocalTarget]:
+        def begin() -> LocalTarget:
             return self.destination.begin(wanted.names, size=wanted.meta.size, version=version)
 
-        async with made_in_thread(begin, Target.discard) as target:
+        async with made_in_thread(begin, LocalTarget.discard) as target:
             yield target
 
-    async def _finish(self, meta: BlobMeta, target: Target) -> None:
+    async def _finish(self, meta: BlobMeta, target: LocalTarget) -> None:
         await in_thread(lambda: target.finish(_time_of(meta)))
 
-    async def _ranges(self, wanted: Wanted, target: Target, written: list[ByteRange]) -> bool:
+    async def _ranges(self, wanted: WantedBlob, target: LocalTarget, written: list[ByteRange]) -> bool:
         """Read what is not written yet, in ranges side by side; return whether the whole is proven to be the blob."""
         meta = wanted.meta
         received = sum(map(len, written))

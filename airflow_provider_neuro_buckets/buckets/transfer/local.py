@@ -17,12 +17,13 @@ from pathlib import Path
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotADirectory, SourceChanged
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange, Bytes
-from airflow_provider_neuro_buckets.buckets.transfer import temporary
 from airflow_provider_neuro_buckets.buckets.transfer.inside import open_inside
 from airflow_provider_neuro_buckets.buckets.transfer.naming import name as name_file
 from airflow_provider_neuro_buckets.buckets.transfer.naming import naming
 from airflow_provider_neuro_buckets.buckets.transfer.opened import OpenFolders, make_and_open, open_folder
 from airflow_provider_neuro_buckets.buckets.transfer.rights import usual_mode
+
+from airflow_provider_neuro_buckets.buckets.transfer import temporary
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _COPY_AT_ONCE = 1024 * 1024
@@ -226,7 +227,7 @@ class Destination:
             self._swept.add(names)
             temporary.sweep(folder, resumes=self._resumes)
 
-    def begin(self, names: tuple[str, ...], *, size: int = 0, version: str | None = None) -> Target:
+    def begin(self, names: tuple[str, ...], *, size: int = 0, version: str | None = None) -> LocalTarget:
         """Make the temporary file of a target, or take up the one that an earlier try has left.
 
         :param size: bytes to come, so that a disk which cannot hold them is noticed before the first is written.
@@ -237,7 +238,7 @@ class Destination:
             self._sweep(names[:-1], folder)
             taken = temporary.take_up(names[-1], version, folder) if version is not None else None
             name, file = taken or temporary.create(names[-1], folder)
-            target = Target(path, os.dup(folder), name, file, self._mode)
+            target = LocalTarget(path, os.dup(folder), name, file, self._mode)
             try:
                 target.make_room(size)
             except BaseException:
@@ -261,7 +262,7 @@ class Destination:
 
 
 @dataclass(slots=True)
-class Target:
+class LocalTarget:
     """A file on its way: written beside its name, then renamed to it. Discarded in the end, whatever happens."""
 
     _path: Path

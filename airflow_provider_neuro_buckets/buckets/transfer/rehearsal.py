@@ -13,11 +13,12 @@ from pathlib import Path
 from airflow_provider_neuro_buckets.buckets.stores.base import Proof, Stored
 from airflow_provider_neuro_buckets.buckets.transfer.copying import Copier, WantedCopy
 from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
-from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, Wanted
-from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Moved
 from airflow_provider_neuro_buckets.buckets.transfer.upload import Upload
 from airflow_provider_neuro_buckets.buckets.transfer.walk import EmptyFolder, LocalFile
+
+from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, WantedBlob
+from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source
 
 
 class _Upload(Upload):
@@ -32,7 +33,7 @@ class _Upload(Upload):
 
 
 class _Fetcher(Fetcher):
-    async def _once(self, wanted: Wanted, present: int) -> Moved:  # noqa: ARG002 - that of a download
+    async def _once(self, wanted: WantedBlob, present: int) -> Moved:  # noqa: ARG002 - that of a download
         return Moved(wanted.meta.size, Proof.SIZE)
 
 
