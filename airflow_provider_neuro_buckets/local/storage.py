@@ -190,8 +190,8 @@ def aws_client(
     :param proxies: by scheme; `None` leaves them to the environment.
     """
     # Slow to load; the first client is made while the server starts.
-    from aiobotocore.config import AioConfig  # noqa: PLC0415
-    from aiobotocore.session import AioSession  # noqa: PLC0415
+    from aiobotocore.config import AioConfig  # noqa: PLC0415 - as said
+    from aiobotocore.session import AioSession  # noqa: PLC0415 - as said
 
     session = AioSession(
         session_vars={

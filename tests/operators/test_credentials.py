@@ -274,9 +274,9 @@ def test_names_and_addresses_are_templates() -> None:
 
 def test_a_misspelt_choice_is_told_when_the_dag_is_parsed() -> None:
     with pytest.raises(ValueError, match="if_exists"):
-        PersistentCredentialsCreateOperator(task_id="mint", bucket_ids=["a"], if_exists="reuse")  # type: ignore[arg-type]
+        PersistentCredentialsCreateOperator(task_id="mint", bucket_ids=["a"], if_exists="reuse")  # type: ignore[arg-type]  # so it is
     with pytest.raises(ValueError, match="if_missing"):
-        PersistentCredentialsRmOperator(task_id="remove", credential_id_or_name="a", if_missing="no")  # type: ignore[arg-type]
+        PersistentCredentialsRmOperator(task_id="remove", credential_id_or_name="a", if_missing="no")  # type: ignore[arg-type]  # as well
 
 
 RUN = """

@@ -167,7 +167,7 @@ async def test_decision_16_a_folder_goes_on_after_a_failure_lists_it_and_is_fini
     assert all(name in str(error) and str(cause) in str(error) for name, cause in error.failures.items())
     assert sorted(await rig.names()) == ["d/1", "d/3/4", "d/9"]
     report = error.report
-    assert (report.files, report.bytes, set(report.failed)) == (3, 11, set(error.failures))  # type: ignore[attr-defined]
+    assert (report.files, report.bytes, set(report.failed)) == (3, 11, set(error.failures))  # type: ignore[attr-defined]  # typed as an object
     for link in ("2", "3/5"):
         (src / link).unlink()
         (src / link).write_bytes(b"mended")

@@ -10,12 +10,11 @@ from airflow_provider_neuro_buckets.buckets.errors import BucketsError, InvalidA
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
 from airflow_provider_neuro_buckets.buckets.transfer.crew import Folders, in_thread, work_off
+from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, WantedBlob
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.placing import Held, LocalTree, local_names
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep
-
-from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, WantedBlob
 
 
 @dataclass(frozen=True, slots=True)

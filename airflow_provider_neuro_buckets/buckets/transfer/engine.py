@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from yarl import URL
+
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress, IsADirectory, NotADirectory, ResourceNotFound
 from airflow_provider_neuro_buckets.buckets.listing import Listing, as_folder
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
@@ -22,19 +24,17 @@ from airflow_provider_neuro_buckets.buckets.transfer.copying import (
     are_one_bucket,
 )
 from airflow_provider_neuro_buckets.buckets.transfer.crew import made_in_thread
+from airflow_provider_neuro_buckets.buckets.transfer.download import Download
+from airflow_provider_neuro_buckets.buckets.transfer.fetch import WantedBlob
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.placing import local_names
 from airflow_provider_neuro_buckets.buckets.transfer.plan import Existing, Symlinks
+from airflow_provider_neuro_buckets.buckets.transfer.rehearsal import DRY, REAL, Movers
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import FileReporter, FolderReporter, Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.walk import Keep, LocalFile, Walk
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 from airflow_provider_neuro_buckets.buckets.uri import blob_uri, file_url
-from yarl import URL
-
-from airflow_provider_neuro_buckets.buckets.transfer.download import Download
-from airflow_provider_neuro_buckets.buckets.transfer.fetch import WantedBlob
-from airflow_provider_neuro_buckets.buckets.transfer.rehearsal import DRY, REAL, Movers
 
 __all__ = [
     "DRY",

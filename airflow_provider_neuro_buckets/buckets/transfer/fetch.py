@@ -29,6 +29,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.crew import Behind, in_thre
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.hands import Hands
 from airflow_provider_neuro_buckets.buckets.transfer.judging import judge
+from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, LocalTarget, Source
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, may_pass
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     PART,
@@ -42,8 +43,6 @@ from airflow_provider_neuro_buckets.buckets.transfer.plan import (
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
-
-from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, LocalTarget, Source
 
 
 @dataclass(frozen=True, slots=True)

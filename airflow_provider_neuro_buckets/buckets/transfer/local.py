@@ -17,13 +17,12 @@ from pathlib import Path
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotADirectory, SourceChanged
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange, Bytes
+from airflow_provider_neuro_buckets.buckets.transfer import temporary
 from airflow_provider_neuro_buckets.buckets.transfer.inside import open_inside
 from airflow_provider_neuro_buckets.buckets.transfer.naming import name as name_file
 from airflow_provider_neuro_buckets.buckets.transfer.naming import naming
 from airflow_provider_neuro_buckets.buckets.transfer.opened import OpenFolders, make_and_open, open_folder
 from airflow_provider_neuro_buckets.buckets.transfer.rights import usual_mode
-
-from airflow_provider_neuro_buckets.buckets.transfer import temporary
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _COPY_AT_ONCE = 1024 * 1024

@@ -13,12 +13,11 @@ from pathlib import Path
 from airflow_provider_neuro_buckets.buckets.stores.base import Proof, Stored
 from airflow_provider_neuro_buckets.buckets.transfer.copying import Copier, WantedCopy
 from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
+from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, WantedBlob
+from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Moved
 from airflow_provider_neuro_buckets.buckets.transfer.upload import Upload
 from airflow_provider_neuro_buckets.buckets.transfer.walk import EmptyFolder, LocalFile
-
-from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, WantedBlob
-from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source
 
 
 class _Upload(Upload):

@@ -441,7 +441,7 @@ async def test_no_secret_shows_in_an_error_a_log_or_a_repr_f109_f114(
                 else:
                     shown.append(repr(result))
             shown += [repr(store), repr(keys)]
-            shown += [repr(vars(part)) for part in (store, store._lane, store._signer)]  # type: ignore[attr-defined]
+            shown += [repr(vars(part)) for part in (store, store._lane, store._signer)]  # type: ignore[attr-defined]  # Azure's have
     text = "\n".join([*shown, caplog.text])
     assert "cannot write" in text
     for secret in ("sig=", "canary", azure.azurite.account_key, "SharedKey", "Y2FuYXJ5Y2FuYXJ5"):

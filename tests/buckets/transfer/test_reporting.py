@@ -82,6 +82,6 @@ def test_a_progress_written_for_the_reference_need_not_know_what_is_ours() -> No
         def start(self, data: StorageProgressStart) -> None:
             raise AssertionError(data)
 
-        step = complete = enter = leave = fail = start  # type: ignore[assignment]
+        step = complete = enter = leave = fail = start  # type: ignore[assignment]  # whatever it is told
 
     FolderReporter(Theirs(), addresses).found(1, 2, complete=True)

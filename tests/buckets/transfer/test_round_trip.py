@@ -149,7 +149,7 @@ async def test_a_download_makes_the_folders_above_its_destination(buckets: Bucke
     await buckets.upload_dir(plant(tmp_path / "src", {"f": b"x"}), place)
     for flags in ({}, {"update": True}, {"continue_": True}):
         folder = tmp_path / str(flags) / "with" / "parents"
-        await buckets.download_dir(place, folder, **flags)  # type: ignore[arg-type]
+        await buckets.download_dir(place, folder, **flags)  # type: ignore[arg-type]  # a table of flags
         assert snapshot(folder) == {"f": b"x"}
 
 

@@ -20,7 +20,7 @@ def make(root: Path, *paths: str) -> None:
 
 
 async def steps(root: Path, **how: object) -> list[Step]:
-    return [step async for step in Walk(root=root, **how).steps()]  # type: ignore[arg-type]
+    return [step async for step in Walk(root=root, **how).steps()]  # type: ignore[arg-type]  # by name
 
 
 def files(found: Iterable[Step]) -> list[str]:
