@@ -6,10 +6,11 @@ DATA   ?=
 TESTS  ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-standalone test-oldest bench fault-matrix soak lint types clean
+.PHONY: help demo test coverage test-standalone test-oldest bench fault-matrix soak lint types measures release-check clean
 help:
 	@echo "make demo [DATA=folder]  start a local platform, run the example DAG in Airflow, stop everything"
 	@echo "make test [TESTS=path]   run the tests against real servers"
+	@echo "make coverage            the same, and which lines and branches no test reaches; fails below 95 %"
 	@echo "make test-standalone     run the tests of a whole Airflow, with its pages in a browser: some minutes; those of the"
 	@echo "                         pages need Debian's packages chromium and chromium-driver, without which they are skipped"
 	@echo "make test-oldest [TESTS=path]"
@@ -20,6 +21,8 @@ help:
 	@echo "make soak [SEED=1] [SECONDS=1800] [SOAK_OPTIONS=--write]"
 	@echo "                         uploads and downloads while requests fail; --write: figures into docs/reliability.md"
 	@echo "make lint types          check style and types"
+	@echo "make measures            sizes, complexity and other measures of this code beside those of well-kept projects"
+	@echo "make release-check       build what is released, install it beside other providers and try it; some minutes"
 	@echo "make clean               remove the virtual environment and caches"
 
 $(BIN)/python:
@@ -40,6 +43,13 @@ demo: $(VENV)/.demo-installed
 
 test: $(VENV)/.dev-installed
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
+
+# Also in the processes that tests start: workers, tasks of Airflow, local platforms.
+coverage: $(VENV)/.dev-installed
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 # With NEURO_BUCKETS_PICTURES=docs/images it takes the pictures of the README anew.
 test-standalone: $(VENV)/.dev-installed
@@ -97,6 +107,25 @@ lint: $(VENV)/.dev-installed
 
 types: $(VENV)/.dev-installed
 	$(BIN)/mypy
+
+measures: $(VENV)/.dev-installed
+	@PYTHONPATH=tests $(BIN)/python -m architecture.measures
+
+# The wheel is built from the source distribution, so that this has all that it takes. It is tried in an environment of its
+# own, which knows nothing of this folder.
+RELEASE := build/release
+
+release-check:
+	rm -rf $(RELEASE)
+	$(PYTHON) -m venv $(RELEASE)/tools
+	$(RELEASE)/tools/bin/pip install --quiet uv twine
+	$(RELEASE)/tools/bin/uv build --quiet --out-dir $(RELEASE)/dist
+	$(RELEASE)/tools/bin/twine check --strict $(RELEASE)/dist/*.whl $(RELEASE)/dist/*.tar.gz
+	$(PYTHON) -m venv $(RELEASE)/environment
+	$(RELEASE)/tools/bin/uv pip install --quiet --python $(RELEASE)/environment/bin/python --requirement tests/release/beside.txt \
+		"$$(ls $(RELEASE)/dist/*.whl)[gcp,local]"
+	$(RELEASE)/environment/bin/pytest -q -c /dev/null --rootdir tests/release --confcutdir tests/release \
+		-p no:cacheprovider --import-mode importlib --dist $(RELEASE)/dist tests/release
 
 clean:
 	rm -rf $(VENV) $(BENCH) $(OLDEST) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

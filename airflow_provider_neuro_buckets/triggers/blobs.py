@@ -146,6 +146,7 @@ class NewBlobsTrigger(BaseEventTrigger):
 
     :param uri: the address of a prefix, such as ``blob:bucket/incoming/``; or, if it has an asterisk, a question mark,
         a bracket or a backslash, a pattern, which is taken raw.
+    :param neuro_buckets_conn_id: a connection of type ``neuro_buckets``.
     :param poke_interval: seconds between two listings.
     :param max_events_per_poll: of more new blobs in one listing, the oldest come first, and the others with the next.
     :param min_size: only blobs of so many bytes.

@@ -7,8 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
-NAME = "airflow_provider_neuro_buckets"
-Graph = dict[str, set[str]]
+from architecture.source import NAME, Graph
 
 ROOMS = {
     "buckets": {"buckets"},
