@@ -19,7 +19,15 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "connection-types": [_connection_type()],
         "hooks": [_modules("hooks.buckets")],
-        "operators": [_modules("operators.buckets", "operators.blobs", "operators.transfers", "operators.credentials")],
+        "operators": [
+            _modules(
+                "operators.buckets",
+                "operators.blobs",
+                "operators.transfers",
+                "operators.shards",
+                "operators.credentials",
+            )
+        ],
         "sensors": [_modules("sensors.blobs")],
         "triggers": [_modules("triggers.blobs")],
         "filesystems": [f"{_PACKAGE}.fs.blob"],

@@ -45,6 +45,7 @@ _DagBag = _from("airflow.dag_processing.dagbag:DagBag", "airflow.models.dagbag:D
 BaseHook = _from("airflow.sdk.bases.hook:BaseHook", "airflow.hooks.base:BaseHook")
 lineage = _from("airflow.sdk.lineage", "airflow.lineage.hook")
 get_fs = _from("airflow.sdk.io:get_fs", "airflow.io:get_fs")
+attach = _from("airflow.sdk.io:attach", "airflow.io.store:attach")
 AssetsOfProviders = _from(
     "airflow.sdk.providers_manager_runtime:ProvidersManagerTaskRuntime", "airflow.providers_manager:ProvidersManager"
 )
@@ -59,6 +60,12 @@ _masker = _from(
 def dags_in(path: Path) -> Any:
     """Return the bag of the DAGs in a file or folder; since Airflow 3.1 each is of a bundle."""
     return _DagBag(path) if before(3, 1) else _DagBag(path, bundle_name="any")
+
+
+def run_here(dag: Any, **conf: Any) -> Any:
+    """Run a DAG in this process; return its run. In Airflow 3.0.0 only the scheduler's kind of DAG can."""
+    runnable = dag if hasattr(dag, "test") else import_module("airflow.models.dag").DAG.from_sdk_dag(dag)
+    return runnable.test(run_conf=conf)
 
 
 def masked_texts() -> set[str]:

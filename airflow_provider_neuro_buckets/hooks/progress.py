@@ -116,6 +116,14 @@ class LogFileProgress(LogProgress):
         self.found(StorageProgressFound(src=data.src, dst=data.dst, files=1, size=data.size, complete=True))
 
 
+class FoundProgress(LogProgress):
+    """Writes how much there is while somebody looks."""
+
+    def line(self, now: float) -> str:  # noqa: ARG002 - the other lines tell how fast
+        """Return the state in one line."""
+        return f"{self._verb}: {self._found_files} files, {megabytes(self._found_bytes)} so far"
+
+
 class DeleteCount(AbstractDeleteProgress):
     """Counts the blobs that are gone."""
 

@@ -92,10 +92,15 @@ class BucketsOperator(BaseOperator):
         except Cancelled as error:
             raise AirflowException(f"{self.task_id} was stopped; it has cleaned up after itself") from error
 
+    def connections(self) -> Sequence[str]:
+        """Return the connections that an error may be about."""
+        return [self.neuro_buckets_conn_id]
+
     def _name_connection(self, error: BucketsError) -> None:
-        """Let an error, which knows nothing of Airflow, say which connection it is about."""
-        if self.neuro_buckets_conn_id not in str(error):
-            error.problem = f"connection {self.neuro_buckets_conn_id!r}: {error.problem}"
+        """Let an error, which knows nothing of Airflow, say which connection it is about, or which it may be."""
+        names = self.connections()
+        if not any(name in str(error) for name in names):
+            error.problem = f"connection {' or '.join(map(repr, names))}: {error.problem}"
 
 
 class ChangingOperator(BucketsOperator):

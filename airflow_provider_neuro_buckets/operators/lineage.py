@@ -54,6 +54,19 @@ class LineageOperator(_ToldOperator):
         """Return the address or path that an argument holds: a text, or what will be one when the task runs."""
         return getattr(self, argument)
 
+    def is_asset(self, argument: str) -> bool:
+        """Whether an argument, if any, holds an address of a bucket, or what will be one when the task runs."""
+        return argument not in {"", self.local}
+
+    def dataset(self, argument: str) -> Dataset | None:
+        """Return the dataset of the address or path that an argument holds, once it is known."""
+        from airflow_provider_neuro_buckets.assets.blob import dataset_of, dataset_of_file  # noqa: PLC0415 - installed where it calls
+
+        address = self.address_of(argument)
+        if not isinstance(address, str):
+            return None
+        return (dataset_of_file if argument == self.local else dataset_of)(address)
+
     def name_assets(self) -> None:
         """Set inlets and outlets, if asked to: the last thing that a constructor does.
 
@@ -64,7 +77,7 @@ class LineageOperator(_ToldOperator):
             self._name(self.writes, self.outlets, "outlets")
 
     def _name(self, argument: str, given: list[Any], role: str) -> None:
-        if argument in {"", self.local}:
+        if not self.is_asset(argument):
             return
         address = self.address_of(argument)
         is_mapped = getattr(
@@ -113,11 +126,8 @@ class LineageOperator(_ToldOperator):
         )
 
     def _datasets(self, argument: str) -> Iterator[Dataset]:
-        from airflow_provider_neuro_buckets.assets.blob import dataset_of, dataset_of_file  # noqa: PLC0415 - as above
-
-        address = self.address_of(argument) if argument else None
-        if isinstance(address, str):
-            yield (dataset_of_file if argument == self.local else dataset_of)(address)
+        if argument and (found := self.dataset(argument)) is not None:
+            yield found
 
 
 class RemovingOperator(_ToldOperator):

@@ -29,6 +29,7 @@ HEAVY = {
 }
 PARSED = [
     f"{NAME}.operators.base",
+    f"{NAME}.operators.groups",
     *(
         module
         for integration in get_provider_info()["operators"] + get_provider_info()["sensors"]

@@ -120,7 +120,7 @@ def test_default_arguments_of_a_dag_reach_it(kind: type[BucketsOperator]) -> Non
             assert made.is_dry_run is True
 
 
-CHANGES = re.compile(r"Rm|Upload|Download|Copy|Put")
+CHANGES = re.compile(r"Rm|Upload|Download|Copy|Put|Shard")
 
 
 @ALL
