@@ -6,7 +6,7 @@ DATA   ?=
 TESTS  ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test coverage test-standalone test-oldest bench fault-matrix soak lint types measures release-check clean
+.PHONY: help demo test coverage test-standalone test-distributed test-oldest bench fault-matrix soak docs lint types measures release-check clean
 help:
 	@echo "make demo [DATA=folder]  start a local platform, run the example DAG in Airflow, stop everything"
 	@echo "make test [TESTS=path]   run the tests against real servers"
@@ -20,6 +20,7 @@ help:
 	@echo "make fault-matrix       what this package, rclone, s5cmd and boto3 make of a server that errs: docs/fault-matrix.md"
 	@echo "make soak [SEED=1] [SECONDS=1800] [SOAK_OPTIONS=--write]"
 	@echo "                         uploads and downloads while requests fail; --write: figures into docs/reliability.md"
+	@echo "make docs                build the documentation: build/docs/index.html"
 	@echo "make lint types          check style and types"
 	@echo "make measures            sizes, complexity and other measures of this code beside those of well-kept projects"
 	@echo "make release-check       build what is released, install it beside other providers and try it; some minutes"
@@ -100,6 +101,15 @@ SECONDS ?= 1800
 
 soak: $(VENV)/.dev-installed
 	PYTHONPATH=tests $(BIN)/python tests/faults/soak.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(SOAK_OPTIONS)
+
+$(VENV)/.docs-installed: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	@touch $@
+
+# Every page anew, and no warning is let pass.
+docs: $(VENV)/.docs-installed
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet docs build/docs
+	@echo "docs: build/docs/index.html"
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .

@@ -1,30 +1,33 @@
-"""Tables in the README and in docs are what the code and the tests declare. Run as a program, this file writes them."""
+"""Tables in the README and in docs say what code, tests and Makefile say. Run as a program, this file writes them."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from airflow.cli.cli_config import ActionCommand, CLICommand
 
-from airflow_provider_neuro_buckets import buckets
+from airflow_provider_neuro_buckets import buckets, get_provider_info
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials
 from airflow_provider_neuro_buckets.buckets.retry import DATA
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore, Capability
 from airflow_provider_neuro_buckets.buckets.stores.registry import STORES, open_store
 from airflow_provider_neuro_buckets.buckets.uri import bucket_uri
+from airflow_provider_neuro_buckets.cli.definition import get_commands
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from conformance.rigs.registry import RIGS
 from faults.catalogue import PROMISES, files_showing, shown
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-RELIABILITY = ROOT / "docs" / "reliability.md"
+DOCS = ROOT / "docs"
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "api.json").read_text())
 TESTED_ON = {"aws": "moto", "azure": "Azurite", "gcp": "fake-gcs-server", "seaweedfs": "SeaweedFS"}
 COLUMNS = {
@@ -114,6 +117,55 @@ def cases() -> str:
     )
 
 
+def connection() -> str:
+    """Every field of a connection, as its form has it."""
+    (kind,) = get_provider_info()["connection-types"]
+    behaviour = kind["ui-field-behaviour"]
+    return table(
+        ["field", "in the form", "what goes there"],
+        [
+            *(
+                [f"`{name}`", label, example_of(behaviour["placeholders"][name])]
+                for name, label in behaviour["relabeling"].items()
+            ),
+            *(
+                [f"`{name}` in the extra", field["label"], field["description"]]
+                for name, field in kind["conn-fields"].items()
+            ),
+        ],
+    )
+
+
+def example_of(placeholder: str) -> str:
+    return f"such as `{placeholder}`" if ":" in placeholder else placeholder
+
+
+def commands() -> str:
+    return table(["command", "what it does"], [[f"`{name}`", words] for name, words in named(get_commands())])
+
+
+def named(found: Iterable[CLICommand], before: str = "airflow") -> Iterator[tuple[str, str]]:
+    """Yield each command in full, with what it takes first."""
+    for one in found:
+        name = f"{before} {one.name}"
+        if isinstance(one, ActionCommand):
+            takes = [argument for argument in one.args if not argument.flags[0].startswith("-")]
+            yield " ".join([name, *(argument.flags[0].upper() for argument in takes)]), str(one.help)
+        else:
+            yield from named(one.subcommands, name)
+
+
+def targets() -> str:
+    """What `make help` says."""
+    rows: list[list[str]] = []
+    for line in re.findall(r'^\t@echo "(.*)"$', (ROOT / "Makefile").read_text(), re.MULTILINE):
+        name, *rest = re.split(r" {2,}", line, maxsplit=1)
+        if name:
+            rows.append([f"`{name}`", ""])
+        rows[-1][1] = " ".join([rows[-1][1], *rest]).strip()
+    return table(["command", "what it does"], rows)
+
+
 def link_of(files: list[str], *, most: int, up: str = "") -> str:
     links = [f"[{file}]({up}tests/{file})" for file in files[:most]]
     return ", ".join(links) + (f" and {len(files) - most} more" if len(files) > most else "")
@@ -125,8 +177,15 @@ def summary_of(thing: object) -> str:
     return re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", paragraph).replace("``", "`").replace("|", "\\|")
 
 
-TABLES = {"providers": providers, "methods": methods, "types": types, "promises": promises, "cases": cases}
-ELSEWHERE = {"cases": RELIABILITY}
+TABLES = {made.__name__: made for made in (providers, methods, types, promises, cases, connection, commands, targets)}
+ELSEWHERE = {
+    "cases": DOCS / "reliability.md",
+    "methods": DOCS / "reference" / "client.md",
+    "types": DOCS / "reference" / "client.md",
+    "connection": DOCS / "connection.md",
+    "commands": DOCS / "reference" / "commands.md",
+    "targets": DOCS / "contributing.md",
+}
 
 
 def marks(name: str) -> tuple[str, str]:

@@ -44,6 +44,8 @@ class BucketPutBlobOperator(PlacedOperator, LineageOperator):
     :param bucket_id_or_name: name, id or ``blob:`` URI of the bucket.
     :param key: the blob's key in it, as it is: not percent-encoded.
     :param body: bytes, or a text, which is stored as UTF-8.
+    :raises AirflowFailException: a template made something else of `body`.
+    :raises ResourceNotFound: there is no such bucket.
     """
 
     template_fields: Sequence[str] = (
@@ -109,11 +111,6 @@ class _KeysOperator(BucketsOperator):
     """Base of the operators that return keys.
 
     XCom: a list of texts; what it holds, `returns` says. A task can be mapped over it.
-
-    :param max_keys: if there are more, the task fails rather than fill Airflow's database; a mapped task takes up to
-        ``[core] max_map_length`` of them, 1,024 unless Airflow is told otherwise.
-    :param returns: ``keys``: what stands behind the bucket, as it is; ``uris``: addresses, as all other operators take
-        them.
     """
 
     template_fields: Sequence[str] = (*BucketsOperator.template_fields, "uri", "max_keys")
@@ -163,6 +160,9 @@ class BucketListBlobsOperator(_KeysOperator):
 
     :param uri: its key part is a prefix, not a folder: end it with a ``/`` for what is in a folder.
     :param recursive: every key; otherwise keys are folded at the next ``/``, into folders that end with it.
+    :param max_keys: as of :class:`BucketGlobBlobsOperator`, likewise `returns`.
+    :raises AirflowFailException: there are more than `max_keys`.
+    :raises ResourceNotFound: there is no such bucket; a prefix of nothing is an empty list.
     """
 
     def __init__(self, *, recursive: bool = False, **kwargs: Any) -> None:
@@ -183,6 +183,12 @@ class BucketGlobBlobsOperator(_KeysOperator):
 
     :param uri: an address taken as it stands: ``*`` and ``?`` within a folder, ``[a-z]``, ``[!a]``, ``**`` across
         folders; a ``/`` at the end finds folders only.
+    :param max_keys: if there are more, the task fails rather than fill Airflow's database; a mapped task takes up to
+        ``[core] max_map_length`` of them, 1,024 unless Airflow is told otherwise.
+    :param returns: ``keys``: what stands behind the bucket, as it is; ``uris``: addresses, as all other operators take
+        them.
+    :raises AirflowFailException: there are more than `max_keys`.
+    :raises ResourceNotFound: there is no such bucket; a pattern that finds nothing is an empty list.
     """
 
     def execute(self, context: Context) -> list[str]:
@@ -200,6 +206,10 @@ class BucketBlobRmOperator(RemovingOperator):
     :param allow_whole_bucket: confirms that `uri` may be a bucket, which then is emptied; without it, an address whose
         key happens to be empty fails the task, and nothing is removed.
     :param if_missing: ``ignore`` lets a task run again; ``fail`` fails when there is nothing at the address.
+    :raises AirflowFailException: `uri` is a whole bucket, and nobody confirmed that.
+    :raises IsADirectory: it is a folder, and not `recursive`; nothing was removed.
+    :raises ResourceNotFound: there is no such bucket; or nothing at the address, and `if_missing` is ``fail``.
+    :raises TransferError: some blobs could not be removed; the others are gone.
     """
 
     template_fields: Sequence[str] = (*RemovingOperator.template_fields, "uri")
@@ -259,6 +269,8 @@ class BucketMakeSignedUrlOperator(BucketsOperator):
 
     :param uri: address of the blob; whether it exists is not checked.
     :param expires_in_seconds: 1 to 604,800.
+    :raises AirflowFailException: the life is another, or nobody can sign for the bucket's provider.
+    :raises ResourceNotFound: there is no such bucket.
     """
 
     template_fields: Sequence[str] = (*BucketsOperator.template_fields, "uri", "expires_in_seconds")

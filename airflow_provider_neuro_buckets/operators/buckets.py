@@ -30,6 +30,7 @@ class BucketCreateOperator(PlacedOperator):
 
     :param name: unique in its project; `None` makes a bucket that has an id only.
     :param if_exists: ``use`` takes the bucket of this name that is there, so that a task can run again; ``fail`` fails.
+    :raises AlreadyExists: the name is taken, and `if_exists` is ``fail``.
     """
 
     template_fields: Sequence[str] = (*PlacedOperator.template_fields, "name")
@@ -79,6 +80,8 @@ class BucketImportOperator(PlacedOperator):
     :param if_exists: ``use`` takes an imported bucket of this name and provider that is there, so that a task can run
         again; another of this name fails it. ``fail`` always fails.
     :param check: whether to try the keys; switch it off where the worker cannot reach the provider.
+    :raises AlreadyExists: the name is taken, by another bucket or with ``if_exists="fail"``.
+    :raises ResourceNotFound: the provider has no such bucket.
     """
 
     template_fields: Sequence[str] = (*PlacedOperator.template_fields, "provider", "provider_bucket_name", "name")
@@ -168,6 +171,10 @@ class BucketRmOperator(PlacedOperator, RemovingOperator):
         fails the task and stays as it is.
     :param allow_whole_bucket: confirms that all blobs may go.
     :param if_missing: ``ignore`` lets a task run again; ``fail`` fails when there is no such bucket.
+    :raises BucketNotEmpty: it holds blobs, and not `force`; nothing was changed.
+    :raises AirflowFailException: `force` was not confirmed.
+    :raises ResourceNotFound: there is no such bucket, and `if_missing` is ``fail``.
+    :raises TransferError: some blobs could not be deleted; the others are gone, the bucket is there.
     """
 
     template_fields: Sequence[str] = (*PlacedOperator.template_fields, "is_dry_run", "bucket_id_or_name")
@@ -230,6 +237,8 @@ class BucketSetPublicAccessOperator(PlacedOperator):
     :param bucket_id_or_name: its name, its id or its ``blob:`` URI.
     :param public_access: whether anybody may; a template may say ``true`` or ``false``. The platform cannot close a
         bucket on Azure again.
+    :raises ResourceNotFound: there is no such bucket.
+    :raises AirflowFailException: a bucket on Azure should be closed, or the platform cannot do it for this provider.
     """
 
     template_fields: Sequence[str] = (*PlacedOperator.template_fields, "bucket_id_or_name", "public_access")
@@ -261,6 +270,7 @@ class BucketDiskUsageOperator(PlacedOperator):
     XCom: ``{"files", "bytes", "seconds"}``.
 
     :param bucket_id_or_name: its name, its id or its ``blob:`` URI.
+    :raises ResourceNotFound: there is no such bucket.
     """
 
     template_fields: Sequence[str] = (*PlacedOperator.template_fields, "bucket_id_or_name")

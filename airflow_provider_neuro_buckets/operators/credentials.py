@@ -44,6 +44,9 @@ class PersistentCredentialsCreateOperator(BucketsOperator):
     :param if_exists: ``use`` takes credentials of this name that are for the same buckets with the same rights, so that
         a task can run again; others of this name fail it. ``fail`` always fails.
     :param cluster_name: instead of the connection's.
+    :raises AlreadyExists: the name is taken, by credentials with other rights or with ``if_exists="fail"``.
+    :raises ResourceNotFound: there is no such bucket.
+    :raises AirflowFailException: several buckets, and one of them on Azure or on another cluster.
     """
 
     template_fields: Sequence[str] = (*BucketsOperator.template_fields, "bucket_ids", "name", "cluster_name")
@@ -139,6 +142,7 @@ class PersistentCredentialsRmOperator(ChangingOperator):
     :param credential_id_or_name: their id or name.
     :param if_missing: ``ignore`` lets a task run again; ``fail`` fails when there are none.
     :param cluster_name: instead of the connection's.
+    :raises ResourceNotFound: there are none, and `if_missing` is ``fail``.
     """
 
     template_fields: Sequence[str] = (*ChangingOperator.template_fields, "credential_id_or_name", "cluster_name")

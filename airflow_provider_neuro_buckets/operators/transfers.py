@@ -42,6 +42,10 @@ class BucketUploadFileOperator(_TransferOperator):
     :param update: only if the blob is missing, has another size, or is older than the file.
     :param continue_: go on with a large upload that was cut off, where the provider tells of its parts: Azure does, S3
         to credentials that may list uploads. A retry of the task does so anyway, with what the try before has noted.
+    :raises ResourceNotFound: there is no such file, or no such bucket.
+    :raises IsADirectory: one of both is a folder.
+    :raises SourceChanged: the file changed meanwhile; nothing of it was kept.
+    :raises IntegrityError: what is stored is not what was sent.
     """
 
     link_field = "dst"
@@ -80,6 +84,10 @@ class BucketDownloadFileOperator(_TransferOperator):
     :param update: only if the file is missing, has another size, or is older than the blob.
     :param continue_: go on with a file that is the beginning of the blob, or with what the last try had of a large one
         when it failed or was killed.
+    :raises ResourceNotFound: there is no such blob, no such bucket, or no folder for the file.
+    :raises IsADirectory: one of both is a folder.
+    :raises IntegrityError: the bytes are not those that were promised; the old file stays.
+    :raises OSError: the disk is full, or may not be written.
     """
 
     link_field = "src"
@@ -128,6 +136,9 @@ class BucketUploadDirOperator(_TransferOperator):
         S3 to credentials that may list uploads. A retry of the task does so anyway, with what the try before has noted.
     :param ignore_file_names: names of files with ``.gitignore`` rules, valid from their folder downwards.
     :param symlinks: ``inside`` follows links within `src` and fails those that lead out; ``follow``; ``skip``.
+    :raises TransferError: some files failed; the others are uploaded.
+    :raises ResourceNotFound: there is no such folder, or no such bucket.
+    :raises NotADirectory: it is a file.
     """
 
     link_field = "dst"
@@ -189,6 +200,9 @@ class BucketDownloadDirOperator(_TransferOperator):
     :param update: only blobs whose file is missing, has another size, or is older.
     :param continue_: go on with files that are the beginning of their blob, and with large ones that the last try was
         fetching when it failed or was killed.
+    :raises TransferError: some blobs failed, or cannot be local files; the others are there.
+    :raises ResourceNotFound: there is nothing at the address.
+    :raises NotADirectory: one of both is no folder.
     """
 
     link_field = "src"
@@ -235,6 +249,9 @@ class BucketCopyDirOperator(_TransferOperator):
     :param src: the address, such as ``blob:bucket/folder/``.
     :param dst: the address to copy to; it must not lie in `src`.
     :param update: only blobs whose copy is missing, has another size or content, or is older.
+    :raises TransferError: some blobs failed, or have keys that the destination cannot hold; the others are there.
+    :raises ResourceNotFound: there is nothing at the address.
+    :raises AirflowFailException: `dst` lies in `src`.
     """
 
     link_field = "dst"

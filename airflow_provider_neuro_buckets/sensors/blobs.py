@@ -206,6 +206,7 @@ class BucketBlobSensor(ConditionsSensor):
 
     :param uri: address of the blob, or a list of addresses.
     :param require: ``all`` of several, or ``any``.
+    :raises ResourceNotFound: there is no such bucket: that is nothing to wait for.
     """
 
     def __init__(self, *, uri: str | Sequence[str], require: Literal["all", "any"] = "all", **kwargs: Any) -> None:
@@ -253,6 +254,7 @@ class BucketGlobSensor(ConditionsSensor):
     :param uri: the pattern, such as ``blob:bucket/incoming/**/*.csv``; taken raw, so that ``?`` and ``[a-z]`` work.
         Without a condition, folders match as well.
     :param min_count: how many are enough.
+    :raises ResourceNotFound: there is no such bucket: that is nothing to wait for.
     """
 
     template_fields: Sequence[str] = (*ConditionsSensor.template_fields, "min_count")
@@ -294,6 +296,7 @@ class BucketPrefixUnchangedSensor(BucketsSensor):
     :param uri: address of the prefix, such as ``blob:bucket/incoming/``; all that starts with it counts.
     :param unchanged_for: the while: seconds or a `timedelta`.
     :param min_count: so many blobs must be there.
+    :raises ResourceNotFound: there is no such bucket: that is nothing to wait for.
     """
 
     template_fields: Sequence[str] = (*BucketsOperator.template_fields, "uri", "unchanged_for", "min_count")

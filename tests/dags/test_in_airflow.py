@@ -170,6 +170,32 @@ def test_results_are_published_from_one_bucket_to_another(run: Any, platform: Pl
     assert platform.buckets() == before
 
 
+def test_the_first_dag_reads_what_it_has_put(run: Any, platform: Platform) -> None:
+    done = run("neuro_buckets_first")
+    platform.ask(lambda buckets: buckets.rm("first", force=True))
+    assert done.state == "success", done.said
+    assert done.results["read"].startswith("Hello from 20")
+
+
+def test_files_of_a_partner_are_waited_for_loaded_and_put_away(run: Any, platform: Platform) -> None:
+    before = platform.buckets()
+    done = run("neuro_buckets_partner", bucket="partner-test")
+    assert done.state == "success", done.said
+    assert done.results["wait"]["count"] == done.results["archive"]["files"] == done.results["put_away"]["files"] == 3
+    assert done.results["load"] == 21
+    assert platform.buckets() == before
+
+
+def test_anybody_gets_a_model_by_its_link_which_no_log_shows(run: Any, platform: Platform) -> None:
+    before = platform.buckets()
+    done = run("neuro_buckets_model", bucket="models-test", version="v2")
+    assert done.state == "success", done.said
+    assert done.results["fetch_as_anybody"] == {"weights": [0.1, 0.2, 0.7]}
+    assert "/churn/v2/model.json" in done.results["sign"]
+    assert done.results["sign"].partition("Signature=")[2] not in done.said
+    assert platform.buckets() == before
+
+
 # Assets
 
 
