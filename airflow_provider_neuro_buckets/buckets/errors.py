@@ -207,22 +207,30 @@ class TransferError(BucketsError, OSError):
 
     :param failures: what failed, as ``{address or path: error}``.
     :param report: the :class:`~airflow_provider_neuro_buckets.buckets.models.TransferReport` of what was done.
+    :param shown: how many of the failures its text tells.
     """
 
     SHOWN = 10
 
     def __init__(
-        self, problem: str, *, remedy: str = "", failures: Mapping[str, Exception] | None = None, report: object = None
+        self,
+        problem: str,
+        *,
+        remedy: str = "",
+        failures: Mapping[str, Exception] | None = None,
+        report: object = None,
+        shown: int = SHOWN,
     ) -> None:
         super().__init__(problem, remedy=remedy)
+        self.shown = shown
         self.failures: dict[str, Exception] = dict(failures or {})
         self.report = report
 
     def __str__(self) -> str:
         names = list(self.failures)
-        lines = [f"  {shown(name)}: {self.failures[name]}" for name in names[: self.SHOWN]]
-        if len(names) > self.SHOWN:
-            lines.append(f"  … and {len(names) - self.SHOWN} more (all of them in `.failures`)")
+        lines = [f"  {shown(name)}: {self.failures[name]}" for name in names[: self.shown]]
+        if len(names) > self.shown:
+            lines.append(f"  … and {len(names) - self.shown} more (all of them in `.failures`)")
         return "\n".join([super().__str__(), *lines])
 
 

@@ -54,7 +54,7 @@ class Listing:
         :param limit: most entries of both kinds; `None` for all.
         """
         left = limit
-        async with aclosing(self._pages(prefix, delimiter=delimiter, page_size=limit)) as pages:
+        async with aclosing(self.answers(prefix, delimiter=delimiter, page_size=limit)) as pages:
             async for page in pages:
                 yield islice(self._of_page(page), left)
                 if left is not None:
@@ -71,7 +71,8 @@ class Listing:
                 key=key, bucket=bucket, size=size, created_at=created_at, modified_at=modified_at, etag=etag
             )
 
-    async def _pages(self, prefix: str, *, delimiter: str, page_size: int | None = None) -> AsyncGenerator[Page]:
+    async def answers(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncGenerator[Page]:
+        """Yield the pages of the store as they come."""
         # A page of one is how a question of yes or no stays cheap; above a provider's own page the number is moot.
         wanted = page_size if page_size is not None and page_size < 1000 else None  # noqa: PLR2004 - S3's page
         pages = self.store.pages(prefix, delimiter=delimiter, page_size=wanted)
@@ -85,7 +86,7 @@ class Listing:
         """Yield the sum of blobs and bytes after each page; at least once."""
         usage: BucketUsage | None = None
         total = count = 0
-        async with aclosing(self._pages("", delimiter="")) as pages:
+        async with aclosing(self.answers("", delimiter="")) as pages:
             async for page in pages:
                 total += sum(blob.size for blob in page.blobs)
                 count += len(page.blobs)
@@ -96,7 +97,7 @@ class Listing:
 
     async def metas(self, prefix: str) -> AsyncGenerator[BlobMeta]:
         """Yield what the provider says of each key that starts with `prefix`."""
-        async with aclosing(self._pages(prefix, delimiter="")) as pages:
+        async with aclosing(self.answers(prefix, delimiter="")) as pages:
             async for page in pages:
                 for meta in page.blobs:
                     yield meta

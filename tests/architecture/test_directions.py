@@ -32,6 +32,7 @@ LEVELS = [
     {"retry", "credentials", "failures"},
     {"platform", "transfer", "stores"},
     {"client"},
+    {"sharding"},
 ]
 """Inside `buckets`, from the bottom up: none imports what is beside or above it, but its own parts."""
 

@@ -26,7 +26,8 @@ class CopyJob:
 class SyncJob:
     """Move what `dst` lacks, or holds in another size or content, or older: as ``update=True`` in one process.
 
-    :param delete_extra: delete what is at `dst` only. An empty source never empties a destination: it is refused.
+    :param delete_extra: delete the files that are at `dst` only; local folders stay. An empty source never empties a
+        destination: it is refused.
     :raises ConfigurationError: neither is in a bucket.
     """
 
@@ -40,7 +41,7 @@ class SyncJob:
 
 @dataclass(frozen=True, slots=True)
 class DeleteJob:
-    """DeleteJob what lies below an address of a bucket, as a folder; a blob of exactly that key stays."""
+    """Delete what lies below an address of a bucket, as a folder; a blob of exactly that key stays."""
 
     end: BucketEnd
 

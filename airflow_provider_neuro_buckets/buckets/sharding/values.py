@@ -66,7 +66,6 @@ class Plan:
     :ivar items: files to transfer, and `bytes` their size.
     :ivar unchanged: files that a synchronisation leaves alone.
     :ivar extra: files to delete: all of a deletion; of a synchronisation those that only the destination has.
-    :ivar skipped: what the source holds besides files and folders, such as links to nothing: left alone.
     """
 
     uri: str
@@ -75,7 +74,6 @@ class Plan:
     bytes: int
     unchanged: int = 0
     extra: int = 0
-    skipped: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -91,7 +89,7 @@ class Plan:
             return cls(
                 uri=str(value["uri"]),
                 shards=[Shard.of(one) for one in value["shards"]],
-                **{name: int(value[name]) for name in ("items", "bytes", "unchanged", "extra", "skipped")},
+                **{name: int(value[name]) for name in ("items", "bytes", "unchanged", "extra")},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigurationError(
@@ -122,6 +120,20 @@ class ShardReport:
         """Return it as JSON values."""
         return asdict(self) | {"action": self.action.value}
 
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> ShardReport:
+        """Read what :meth:`as_json` has made.
+
+        :raises ConfigurationError: it has not.
+        """
+        try:
+            numbers = {name: int(value[name]) for name in ("number", "items", "bytes", "moved", "verified", "failed")}
+            return cls(action=Action(value["action"]), **numbers)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"this is no report of a shard ({error!r})", remedy="Run the shard again"
+            ) from None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -149,3 +161,17 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Report:
+        """Read what :meth:`as_json` has made.
+
+        :raises ConfigurationError: it has not.
+        """
+        try:
+            return cls(uri=str(value["uri"]), **{name: int(value[name]) for name in _REPORTED})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError(f"this is no report ({error!r})", remedy="Conclude again") from None
+
+
+_REPORTED = ("items", "bytes", "moved", "verified", "unchanged", "deleted", "failed", "unfinished")

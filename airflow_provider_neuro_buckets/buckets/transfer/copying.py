@@ -38,6 +38,8 @@ from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 
 log = logging.getLogger(__name__)
 
+NAMELESS = "the name of its folder is all the name it has"
+
 
 async def are_one_bucket(src: Listing, dst: Listing) -> bool:
     """Whether two buckets of the platform are one bucket of a service: it may be imported twice."""
@@ -92,7 +94,7 @@ class Copier:
 
         :param there: what the destination holds, as far as that matters.
         """
-        if there is not None and self.looks and await self._is_current(wanted.meta, there):
+        if there is not None and self.looks and await self.is_current(wanted.meta, there):
             return Left.UNCHANGED if self.existing.skips_current else Left.KEPT
         self.reporter.start(wanted.relative, wanted.meta.size)
         try:
@@ -103,7 +105,7 @@ class Copier:
         self.reporter.complete(wanted.relative, wanted.meta.size)
         return Moved(wanted.meta.size, proof)
 
-    async def _is_current(self, meta: BlobMeta, there: BlobMeta) -> bool:
+    async def is_current(self, meta: BlobMeta, there: BlobMeta) -> bool:
         """Whether the destination is what a copy would make it."""
         freshness = self._freshness(meta, there)
         is_of_earlier_try = freshness is not Freshness.STALE
@@ -252,13 +254,11 @@ class Copy:
         if not wanted.key:
             if not wanted.meta.size:
                 return True  # the marker of the folder itself: a bucket needs none
-            reason = "the name of its folder is all the name it has"
+            reason = NAMELESS
         elif self.is_inner and wanted.key.startswith(self.src_prefix):
             reason = "its copy would lie in the folder that is copied"
         if reason:
-            address = self.copier.src.store.address(wanted.meta.key)
-            error = InvalidAddress(f"{address} was not copied: {reason}", remedy="Copy it by itself to another name")
-            self._fail(wanted, error)
+            self._fail(wanted, refusal(self.copier.src.store.address(wanted.meta.key), reason))
         return bool(reason)
 
     async def _is_wanted(self, relative: str) -> bool:
@@ -285,6 +285,11 @@ class Copy:
     def _fail(self, wanted: WantedCopy, error: BucketsError) -> None:
         self.outcome.failed(self.copier.src.store.address(wanted.meta.key), error)
         self.copier.reporter.fail(wanted.relative, str(error))
+
+
+def refusal(address: str, reason: str) -> InvalidAddress:
+    """Return the error for a blob that can have no copy of its name."""
+    return InvalidAddress(f"{address} was not copied: {reason}", remedy="Copy it by itself to another name")
 
 
 def _folder_of(relative: str) -> str:

@@ -29,6 +29,27 @@ class WantedFolder:
 Item = WantedBlob | WantedFolder
 
 
+def item_of(meta: BlobMeta, relative: str) -> Item | str | None:
+    """Return what a blob is below a local folder, or why it cannot be anything there.
+
+    `None` for the marker of the folder itself, which is nothing more.
+    """
+    is_marker = relative.endswith("/") or not relative
+    if not relative and not meta.size:
+        return None
+    if is_marker and meta.size:
+        return "it has the name of a folder, and content"
+    names = local_names(relative)
+    if isinstance(names, str):
+        return f"it cannot be a local file: {names}"
+    return (WantedFolder if is_marker else WantedBlob)(meta, names, relative)
+
+
+def refusal(address: str, reason: str) -> InvalidAddress:
+    """Return the error for a blob that cannot be anything below a local folder."""
+    return InvalidAddress(f"{address} was not downloaded: {reason}", remedy="Download it by itself to another name")
+
+
 @dataclass(slots=True, kw_only=True)
 class Download:
     """One download of a folder; used once.
@@ -99,21 +120,18 @@ class Download:
     async def _place(self, meta: BlobMeta) -> None:
         """Hold a blob until it is sure to have its path for itself; refuse what cannot have one."""
         relative = meta.key[len(self.prefix) :]
-        is_marker = relative.endswith("/") or not relative
-        if not relative and not meta.size:
-            return  # the marker of the folder itself
-        if is_marker and meta.size:
-            self._refuse(meta.key, relative, "it has the name of a folder, and content")
+        item = item_of(meta, relative)
+        if item is None:
             return
-        names = local_names(relative)
-        if isinstance(names, str):
-            self._refuse(meta.key, relative, f"it cannot be a local file: {names}")
+        if isinstance(item, str):
+            self._refuse(meta.key, relative, item)
             return
-        if not await self._is_wanted(names, is_folder=is_marker):
+        is_folder = isinstance(item, WantedFolder)
+        if not await self._is_wanted(item.names, is_folder=is_folder):
             return
-        rival = self._tree.add(names, meta.key, is_folder=is_marker)
+        rival = self._tree.add(item.names, meta.key, is_folder=is_folder)
         if rival is None:
-            self._held.hold(meta.key, (WantedFolder if is_marker else WantedBlob)(meta, names, relative))
+            self._held.hold(meta.key, item)
             return
         self._refuse(meta.key, relative, f"it meets {self._address(rival)} in one local path")
         if self._address(rival) not in self.outcome.failures:
@@ -122,9 +140,7 @@ class Download:
 
     def _refuse(self, key: str, relative: str, reason: str) -> None:
         address = self._address(key)
-        error = InvalidAddress(
-            f"{address} was not downloaded: {reason}", remedy="Download it by itself to another name"
-        )
+        error = refusal(address, reason)
         self.outcome.failed(address, error)
         self.reporter.fail(relative, str(error))
 

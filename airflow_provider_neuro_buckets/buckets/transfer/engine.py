@@ -208,7 +208,7 @@ async def download_dir(
     :raises ResourceNotFound: nothing lies there.
     :raises NotADirectory: `src` is a blob, or `dst` a file.
     """
-    await _check_folder(src, remedy="Download it with download_file")
+    await check_folder(src, remedy="Download it with download_file")
     if await asyncio.to_thread(os.path.lexists, dst) and not await asyncio.to_thread(dst.is_dir):
         raise NotADirectory(f"{dst} is not a folder", remedy="Choose another destination")
     prefix = as_folder(src.key)
@@ -289,7 +289,7 @@ async def copy_dir(
     :raises NotADirectory: `src` is a blob.
     :raises InvalidAddress: `dst` is `src` or lies in it.
     """
-    await _check_folder(src, remedy="Copy it with copy_blob")
+    await check_folder(src, remedy="Copy it with copy_blob")
     src_prefix, dst_prefix = as_folder(src.key), as_folder(dst.key)
     is_inner = await are_one_bucket(src.listing, dst.listing)
     if is_inner and dst_prefix.startswith(src_prefix):
@@ -314,7 +314,12 @@ async def copy_dir(
     return copy.outcome.conclude(f"copy of {src.address()} to {dst.address()}")
 
 
-async def _check_folder(src: Remote, *, remedy: str) -> None:
+async def check_folder(src: Remote, *, remedy: str) -> None:
+    """Make sure that something lies below a place, or that it is a bucket.
+
+    :raises ResourceNotFound: nothing does.
+    :raises NotADirectory: it is a blob.
+    """
     if await src.listing.is_dir(src.key):
         return
     try:

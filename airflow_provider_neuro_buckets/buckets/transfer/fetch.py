@@ -69,7 +69,7 @@ class Fetcher:
     async def fetch(self, wanted: WantedBlob) -> Moved | Left:
         """Download one blob; once more if it is replaced meanwhile, arrives broken, or is not what was asked for."""
         present = await self._present(wanted)
-        if present is not None and await self._is_current(wanted, present):
+        if present is not None and await self.is_current(wanted, present):
             return Left.KEPT if self.existing is Existing.REPLACE else Left.UNCHANGED
         size = present.st_size if present is not None else 0
         self.reporter.start(wanted.relative, wanted.meta.size)
@@ -98,7 +98,8 @@ class Fetcher:
             )
         return status if status is not None and stat.S_ISREG(status.st_mode) else None
 
-    async def _is_current(self, wanted: WantedBlob, present: os.stat_result) -> bool:
+    async def is_current(self, wanted: WantedBlob, present: os.stat_result) -> bool:
+        """Whether the regular file that is at the target is what a download would make it."""
         meta = wanted.meta
         if present.st_size != meta.size:
             return False

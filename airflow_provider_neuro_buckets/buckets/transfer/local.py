@@ -196,6 +196,11 @@ class Destination:
         with self._open(names[:-1], makes=False) as folder, naming(path):
             return Source(path, os.open(names[-1], _READ | os.O_NOFOLLOW, dir_fd=folder))
 
+    def remove(self, names: tuple[str, ...]) -> None:
+        """Remove a file, or a link itself; what is not there counts as removed."""
+        with suppress(FileNotFoundError), self._open(names[:-1], makes=False) as folder, naming(self.root, *names):
+            os.unlink(names[-1], dir_fd=folder)
+
     def write_whole(self, names: tuple[str, ...], content: bytes | bytearray, modified: float | None) -> None:
         """Write a small file at once. Atomic.
 

@@ -15,10 +15,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
 from airflow_provider_neuro_buckets.buckets.stores.base import Proof
-from airflow_provider_neuro_buckets.buckets.transfer.local import HOPELESS
-
-DOWN_AFTER = 20
-"""So many files in a row that were refused, or failed after all their retries, mean the service, not the files."""
+from airflow_provider_neuro_buckets.buckets.transfer.prospects import Prospects
 
 
 class Left(Enum):
@@ -42,10 +39,7 @@ class Moved:
 
 @dataclass(slots=True)
 class Outcome:
-    """Counts what a transfer did. Lives as long as the transfer.
-
-    :ivar hopeless: the failure after which nothing else can succeed.
-    """
+    """Counts what a transfer did. Lives as long as the transfer."""
 
     files: int = 0
     bytes: int = 0
@@ -54,16 +48,20 @@ class Outcome:
     kept: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
-    hopeless: Exception | None = None
+    prospects: Prospects = field(default_factory=Prospects)
     _started: float = field(default_factory=time.monotonic)
-    _in_a_row: int = 0
+
+    @property
+    def hopeless(self) -> Exception | None:
+        """The failure after which nothing else can succeed."""
+        return self.prospects.hopeless
 
     def moved(self, one: Moved) -> None:
         """Count a file that is at its destination."""
         self.files += 1
         self.bytes += one.bytes
         self.verified += one.proof is Proof.CHECKSUM
-        self._in_a_row = 0
+        self.prospects.succeeded()
 
     def done(self, one: Moved | Left) -> None:
         """Count a file that was moved, or left alone."""
@@ -82,9 +80,7 @@ class Outcome:
     def failed(self, address: str, error: Exception) -> None:
         """Count a file that is not."""
         self.failures[address] = error
-        self._in_a_row = self._in_a_row + 1 if isinstance(error, TransientError | PermissionDenied) else 0
-        if self.hopeless is None and (_is_hopeless(error) or self._in_a_row >= DOWN_AFTER):
-            self.hopeless = error
+        self.prospects.failed(error)
 
     def report(self) -> TransferReport:
         """Return the report so far."""
@@ -130,9 +126,3 @@ def may_pass(error: BaseException) -> bool:
     """Whether the next try may go on where this one was cut off: it was killed, or refused for now."""
     is_refusal = isinstance(error, TransientError | AuthenticationError | PermissionDenied)
     return is_refusal or not isinstance(error, Exception)
-
-
-def _is_hopeless(error: Exception) -> bool:
-    if isinstance(error, AuthenticationError):
-        return True
-    return isinstance(error, OSError) and error.errno in HOPELESS

@@ -27,7 +27,7 @@ class _Upload(Upload):
         await in_thread(lambda: Source.open(path).close())
         return Stored(key=key, size=file.size, proof=Proof.SIZE)
 
-    async def _mark(self, folder: EmptyFolder) -> None:
+    async def mark(self, folder: EmptyFolder) -> None:
         """Make no marker."""
 
 

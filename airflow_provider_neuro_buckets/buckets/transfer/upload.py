@@ -128,33 +128,37 @@ class Upload:
         if self.outcome.hopeless is not None:
             return
         try:
-            await (self.file(step) if isinstance(step, LocalFile) else self._mark(step))
+            await (self.file(step) if isinstance(step, LocalFile) else self.mark(step))
         except (BucketsError, OSError) as error:
             self.outcome.failed(str(self.root / step.relative), error)
             self.reporter.fail(step.relative, str(error))
 
-    async def _mark(self, folder: EmptyFolder) -> None:
+    async def mark(self, folder: EmptyFolder) -> None:
+        """Make the marker of an empty folder, unless it is there."""
         key = self.prefix + folder.relative
         if key not in self.there:
             async with self.window.slot(0):
                 await self.store.write(key, b"")
 
     async def file(self, file: LocalFile) -> None:
+        """Upload one file, and count it."""
+        self.outcome.done(await self.move(file))
+
+    async def move(self, file: LocalFile) -> Moved | Left:
         """Upload one file; once more if the storage received other bytes than were sent."""
         key = self.prefix + file.relative
         path = self.root / file.relative if file.relative else self.root
-        if await self._is_current(path, file, self.there.get(key)):
-            self.outcome.done(Left.UNCHANGED if self.existing.skips_current else Left.KEPT)
-            return
+        if await self.is_current(path, file, self.there.get(key)):
+            return Left.UNCHANGED if self.existing.skips_current else Left.KEPT
         self.reporter.start(file.relative, file.size)
         try:
             stored = await self._send(path, key, file)
         except IntegrityError:
             stored = await self._send(path, key, file)
         self.reporter.complete(file.relative, stored.size)
-        self.outcome.done(Moved(stored.size, stored.proof))
+        return Moved(stored.size, stored.proof)
 
-    async def _is_current(self, path: Path, file: LocalFile, there: BlobMeta | None) -> bool:
+    async def is_current(self, path: Path, file: LocalFile, there: BlobMeta | None) -> bool:
         """Whether the blob is what an upload would make it."""
         if there is None or there.size != file.size:
             return False

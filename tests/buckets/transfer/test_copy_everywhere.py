@@ -15,56 +15,18 @@ from airflow_provider_neuro_buckets.buckets import (
     Bucket,
     BucketCredentials,
     Buckets,
-    BucketsConfig,
     InvalidAddress,
-    PersistentBucketCredentials,
-    persistent_secret,
 )
+from buckets.transfer.clients import at, client, over_a_meter
 from conformance.rigs.base import Rig, describe_bucket, describe_keys
 from conformance.rigs.gcp import GcsServer
 from conformance.rigs.registry import Servers
-from metered import Meter, metered
 
 # Azure's SDK, around the store, hands large bodies to aiohttp in one piece.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 
 MIB = 1024 * 1024
 LARGE = random.Random(5).randbytes(20 * MIB + 7)
-ENDPOINTS = ("endpoint_url", "storage_endpoint")
-"""What each provider calls the address of its service."""
-
-
-@asynccontextmanager
-async def client(*buckets: tuple[Bucket, BucketCredentials]) -> AsyncIterator[Buckets]:
-    """Open a client that knows some buckets by their credentials, and nothing else."""
-    lasting = PersistentBucketCredentials(
-        id="credentials-of-the-test",
-        owner="tester",
-        name=None,
-        read_only=False,
-        cluster_name="test-cluster",
-        credentials=[keys for _, keys in buckets],
-    )
-    secret = persistent_secret(lasting, [bucket for bucket, _ in buckets])
-    async with Buckets.open(BucketsConfig(persistent_credentials=secret)) as opened:
-        yield opened
-
-
-def at(bucket: Bucket, key: str = "") -> str:
-    return f"blob:{bucket.id}/{key}"
-
-
-@asynccontextmanager
-async def over_a_meter(*buckets: tuple[Bucket, BucketCredentials]) -> AsyncIterator[tuple[Buckets, Meter]]:
-    """Open a client for buckets of one service, and count what passes between the two."""
-    _, first = buckets[0]
-    name = next(name for name in ENDPOINTS if name in first.credentials)
-    async with metered(first.credentials[name]) as meter:
-        through = [
-            (bucket, replace(keys, credentials={**keys.credentials, name: meter.url})) for bucket, keys in buckets
-        ]
-        async with client(*through) as opened:
-            yield opened, meter
 
 
 async def contents(rig: Rig, prefix: str = "") -> Mapping[str, bytes]:

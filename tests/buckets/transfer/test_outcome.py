@@ -13,7 +13,8 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
 from airflow_provider_neuro_buckets.buckets.stores.base import Proof
-from airflow_provider_neuro_buckets.buckets.transfer.outcome import DOWN_AFTER, Left, Moved, Outcome
+from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, Outcome
+from airflow_provider_neuro_buckets.buckets.transfer.prospects import DOWN_AFTER
 
 
 def test_a_transfer_without_failures_concludes_with_its_totals() -> None:
