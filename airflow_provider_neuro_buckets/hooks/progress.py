@@ -8,16 +8,12 @@ from typing import Any, Protocol
 
 from airflow_provider_neuro_buckets.buckets.progress import (
     AbstractDeleteProgress,
-    AbstractRecursiveFileProgress,
-    StorageProgressComplete,
     StorageProgressDelete,
-    StorageProgressEnterDir,
     StorageProgressFail,
     StorageProgressFound,
-    StorageProgressLeaveDir,
     StorageProgressStart,
-    StorageProgressStep,
 )
+from airflow_provider_neuro_buckets.hooks.tally import Tally
 
 EVERY_SECONDS = 3.0
 
@@ -32,7 +28,7 @@ class Log(Protocol):
         """Write a warning."""
 
 
-class LogProgress(AbstractRecursiveFileProgress):
+class LogProgress(Tally):
     """Writes files, bytes, MB/s and time left while a folder moves.
 
     :param log: where to.
@@ -48,47 +44,20 @@ class LogProgress(AbstractRecursiveFileProgress):
         every_seconds: float = EVERY_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__()
         self._log = log
         self._verb = verb
         self._every = every_seconds
         self._clock = clock
         self._begun = self._told = clock()
-        self._files = self._done_bytes = self._found_files = self._found_bytes = 0
-        self._under_way: dict[str, int] = {}
-        self._all_found = False
-
-    def found(self, data: StorageProgressFound) -> None:
-        """Take note of how much there is to do."""
-        self._found_files, self._found_bytes, self._all_found = data.files, data.size, data.complete
-        self._tell_now_and_then()
-
-    def start(self, data: StorageProgressStart) -> None:
-        """Take note that a file begins."""
-
-    def step(self, data: StorageProgressStep) -> None:
-        """Take note of bytes moved."""
-        self._under_way[str(data.src)] = data.current
-        self._tell_now_and_then()
-
-    def complete(self, data: StorageProgressComplete) -> None:
-        """Take note that a file is done."""
-        self._under_way.pop(str(data.src), None)
-        self._files += 1
-        self._done_bytes += data.size
-        self._tell_now_and_then()
-
-    def enter(self, data: StorageProgressEnterDir) -> None:
-        """Take note that a folder begins."""
-
-    def leave(self, data: StorageProgressLeaveDir) -> None:
-        """Take note that a folder is done."""
 
     def fail(self, data: StorageProgressFail) -> None:
         """Tell of a file that was not moved, at once."""
-        self._under_way.pop(str(data.src), None)
+        super().fail(data)
         self._log.warning("Not moved: %s (%s)", data.src, data.message)
 
-    def _tell_now_and_then(self) -> None:
+    def show(self) -> None:
+        """Write the state, if the last time is long enough ago."""
         now = self._clock()
         if now - self._told >= self._every:
             self._told = now
@@ -96,14 +65,14 @@ class LogProgress(AbstractRecursiveFileProgress):
 
     def line(self, now: float) -> str:
         """Return the state at `now` in one line."""
-        moved = self._done_bytes + sum(self._under_way.values())
+        moved = self.moved
         seconds = max(now - self._begun, 1e-9)
-        of = "" if self._all_found else "at least "
+        of = "" if self.all_found else "at least "
         rate = moved / seconds
-        left = (self._found_bytes - moved) / rate if rate and self._all_found else None
+        left = (self.found_bytes - moved) / rate if rate and self.all_found else None
         return (
-            f"{self._verb}: {self._files} of {of}{self._found_files} files, {megabytes(moved)} of "
-            f"{of}{megabytes(self._found_bytes)}, {rate / 1e6:.1f} MB/s, "
+            f"{self._verb}: {self.files} of {of}{self.found_files} files, {megabytes(moved)} of "
+            f"{of}{megabytes(self.found_bytes)}, {rate / 1e6:.1f} MB/s, "
             f"{'time left unknown' if left is None else f'{left:.0f} s left'}"
         )
 
@@ -121,7 +90,7 @@ class FoundProgress(LogProgress):
 
     def line(self, now: float) -> str:  # noqa: ARG002 - the other lines tell how fast
         """Return the state in one line."""
-        return f"{self._verb}: {self._found_files} files, {megabytes(self._found_bytes)} so far"
+        return f"{self._verb}: {self.found_files} files, {megabytes(self.found_bytes)} so far"
 
 
 class DeleteCount(AbstractDeleteProgress):
