@@ -6,13 +6,14 @@ DATA   ?=
 TESTS  ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test coverage test-standalone test-distributed test-oldest bench fault-matrix soak docs lint types measures release-check clean
+.PHONY: help demo test coverage test-standalone test-distributed test-oldest bench fault-matrix soak scale-check docs lint types measures release-check clean
 help:
 	@echo "make demo [DATA=folder]  start a local platform, run the example DAG in Airflow, stop everything"
 	@echo "make test [TESTS=path]   run the tests against real servers"
 	@echo "make coverage            the same, and which lines and branches no test reaches; fails below 95 %"
 	@echo "make test-standalone     run the tests of a whole Airflow, with its pages in a browser: some minutes; those of the"
 	@echo "                         pages need Debian's packages chromium and chromium-driver, without which they are skipped"
+	@echo "make test-distributed    run the tests on several workers: Airflow with CeleryExecutor and a Redis; some minutes"
 	@echo "make test-oldest [TESTS=path]"
 	@echo "                         the same on the lowest versions that pyproject.toml allows, Airflow 3.0 among them"
 	@echo "make bench [ROUNDS=5] [WORK=small,file] [PEERS=ours,s5cmd]"
@@ -21,6 +22,8 @@ help:
 	@echo "make soak [SEED=1] [SECONDS=1800] [SOAK_OPTIONS=--write]"
 	@echo "                         uploads and downloads while requests fail; --write: figures into docs/reliability.md"
 	@echo "make docs                build the documentation: build/docs/index.html"
+	@echo "make scale-check [BLOBS=200000]"
+	@echo "                         copy many blobs with two workers, and measure: benchmarks/scale-measured.json"
 	@echo "make lint types          check style and types"
 	@echo "make measures            sizes, complexity and other measures of this code beside those of well-kept projects"
 	@echo "make release-check       build what is released, install it beside other providers and try it; some minutes"
@@ -55,6 +58,15 @@ coverage: $(VENV)/.dev-installed
 # With NEURO_BUCKETS_PICTURES=docs/images it takes the pictures of the README anew.
 test-standalone: $(VENV)/.dev-installed
 	$(BIN)/pytest -n 0 tests/standalone
+
+# The Redis is the machine's, or else one of Debian's packages, unpacked into the virtual environment.
+$(VENV)/.distributed-installed: $(VENV)/.dev-installed tests/distributed/unpack_redis.sh
+	$(BIN)/pip install --quiet --editable '.[dev,distributed]'
+	command -v redis-server >/dev/null || sh tests/distributed/unpack_redis.sh '$(abspath $(VENV))/redis' '$(BIN)/redis-server'
+	@touch $@
+
+test-distributed: $(VENV)/.distributed-installed
+	$(BIN)/pytest -n 0 tests/distributed
 
 # The lowest version of whatever pyproject.toml names. What that needs in turn is as new as it allows, which Airflow 3.0
 # may not bear: then tests/oldest-constraints.txt says so. Airflow 3.0 needs Python 3.12 or older.
@@ -110,6 +122,11 @@ $(VENV)/.docs-installed: pyproject.toml | $(BIN)/python
 docs: $(VENV)/.docs-installed
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet docs build/docs
 	@echo "docs: build/docs/index.html"
+
+BLOBS ?= 200000
+
+scale-check: $(VENV)/.distributed-installed
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.distributed --blobs $(BLOBS) $(SCALE_OPTIONS)
 
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .

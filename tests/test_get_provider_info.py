@@ -95,7 +95,7 @@ def test_each_module_of_a_room_that_holds_public_classes_is_listed(room: str) ->
     with_classes = {
         f"airflow_provider_neuro_buckets.{room}.{path.stem}"
         for path in (PACKAGE / room).glob("*.py")
-        if path.stem not in {"base", "lineage"}  # what operators are made of
+        if path.stem not in {"base", "ends", "lineage"}  # what operators are made of
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ClassDef) and node.name.endswith(suffix)
     }

@@ -5,29 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, TransferError
 from airflow_provider_neuro_buckets.operators.base import one_of, whole_number, yes_or_no
-from airflow_provider_neuro_buckets.operators.ends import dataset_of_end, is_in_bucket, opening
-from airflow_provider_neuro_buckets.operators.lineage import LineageOperator, is_known
+from airflow_provider_neuro_buckets.operators.ends import ShardsOperator, is_in_bucket, removal
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.openlineage.facet import Dataset
-    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath, XComArg
+    from airflow.providers.common.compat.sdk import Context, XComArg
 
     from airflow_provider_neuro_buckets.buckets import Buckets
     from airflow_provider_neuro_buckets.buckets.sharding import End, Job, Plan, Report
     from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
-    from airflow_provider_neuro_buckets.operators.ends import Given, Opening
-
-T = TypeVar("T")
 
 PLAN = "plan"
 """Key of the XCom with a whole plan, beside the shards that are a task's result."""
@@ -37,80 +30,7 @@ WORK = ".neuro-buckets/"
 """The folder of a bucket for what the tasks tell one another."""
 
 
-class _ShardsOperator(LineageOperator):
-    """Base of the operators of one transfer in shards, which all are given the same two ends.
-
-    The work, manifests and a report, lies in the bucket of `dst`, or of `src` if `dst` is in none; so does the link.
-    """
-
-    template_fields: Sequence[str] = (*LineageOperator.template_fields, "src", "dst", "src_conn_id", "dst_conn_id")
-    link_field = "home"
-
-    def __init__(
-        self,
-        *,
-        src: str | ObjectStoragePath,
-        dst: str | ObjectStoragePath | None = None,
-        src_conn_id: str | None = None,
-        dst_conn_id: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.src = src
-        self.dst = dst
-        self.src_conn_id = src_conn_id
-        self.dst_conn_id = dst_conn_id
-        self.name_assets()
-
-    @property
-    def home(self) -> str | ObjectStoragePath:
-        """The address of the end in whose bucket the work lies."""
-        return self.dst if self.dst is not None and is_in_bucket(self.dst) else self.src
-
-    @property
-    def home_conn_id(self) -> str:
-        """The connection of that bucket."""
-        return (self.dst_conn_id if self.home is self.dst else self.src_conn_id) or self.neuro_buckets_conn_id
-
-    @cached_property
-    def hook(self) -> NeuroBucketsHook:
-        """The hook of the bucket with the work, made when the task runs."""
-        from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook  # noqa: PLC0415 - loads when it runs
-
-        return NeuroBucketsHook(self.home_conn_id)
-
-    def connections(self) -> Sequence[str]:
-        """Return the connections to buckets that an error may be about."""
-        ends = ((self.src, self.src_conn_id), (self.dst, self.dst_conn_id))
-        return sorted({conn_id or self.neuro_buckets_conn_id for end, conn_id in ends if is_in_bucket(end)})
-
-    def is_asset(self, argument: str) -> bool:
-        """Whether an argument holds an address of a bucket, as far as anybody knows."""
-        address = self.address_of(argument) if argument else None
-        return address is not None and (not is_known(address) or is_in_bucket(address))
-
-    def dataset(self, argument: str) -> Dataset | None:
-        """Return the dataset of an end, for OpenLineage."""
-        return dataset_of_end(self.address_of(argument))
-
-    def ask(self, hook: NeuroBucketsHook, question: Callable[[Buckets, End, End | None], Awaitable[T]]) -> T:
-        """Await `question(client, src, dst)` with both ends open; the client is that of the work."""
-        src = self._opening(self.src, self.src_conn_id)
-        dst = None if self.dst is None else self._opening(self.dst, self.dst_conn_id)
-
-        async def ask(buckets: Buckets) -> T:
-            async with src(buckets) as begin, dst(buckets) if dst else nullcontext() as end:
-                return await question(buckets, begin, end)
-
-        return hook.call(ask)
-
-    def _opening(self, given: Given, conn_id: str | None) -> Opening:
-        if conn_id is None and is_in_bucket(given):
-            conn_id = self.neuro_buckets_conn_id
-        return opening(given, conn_id=conn_id, home_conn_id=self.home_conn_id)
-
-
-class BucketShardOperator(_ShardsOperator):
+class BucketShardOperator(ShardsOperator):
     """List a folder once, and write what is to be done to manifests: balanced shards for tasks that are mapped over.
 
     ::
@@ -144,7 +64,7 @@ class BucketShardOperator(_ShardsOperator):
     """
 
     template_fields: Sequence[str] = (
-        *_ShardsOperator.template_fields,
+        *ShardsOperator.template_fields,
         "shards",
         "delete_extra",
         "work",
@@ -251,7 +171,7 @@ class BucketShardOperator(_ShardsOperator):
         )
 
 
-class BucketTransferShardOperator(_ShardsOperator):
+class BucketTransferShardOperator(ShardsOperator):
     """Do one shard of a plan: move its files, or delete its blobs. Tasks are mapped over the shards, on any workers.
 
     Files that fail do not stop the others; then the task fails and tells of the first. What is done is written beside
@@ -268,7 +188,7 @@ class BucketTransferShardOperator(_ShardsOperator):
     :raises AirflowFailException: the shard is of other ends.
     """
 
-    template_fields: Sequence[str] = (*_ShardsOperator.template_fields, "shard")
+    template_fields: Sequence[str] = (*ShardsOperator.template_fields, "shard")
 
     def __init__(self, *, shard: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -307,7 +227,7 @@ class BucketTransferShardOperator(_ShardsOperator):
         return self.result(**report.as_json())
 
 
-class BucketConcludeShardsOperator(_ShardsOperator):
+class BucketConcludeShardsOperator(ShardsOperator):
     """Check what all shards of a plan have done, write one report, and remove the manifests.
 
     It runs whatever became of the shards (`trigger_rule` is ``all_done`` unless another is given), and fails with the
@@ -321,7 +241,7 @@ class BucketConcludeShardsOperator(_ShardsOperator):
     :raises AirflowFailException: something failed, or was never tried.
     """
 
-    template_fields: Sequence[str] = (*_ShardsOperator.template_fields, "plan")
+    template_fields: Sequence[str] = (*ShardsOperator.template_fields, "plan")
     reads = "src"
     writes = "dst"
 
@@ -374,15 +294,3 @@ class BucketConcludeShardsOperator(_ShardsOperator):
             deleted=report.deleted,
             report=report.uri,
         )
-
-
-def removal(end: End) -> Job:
-    """Return the job that deletes an end.
-
-    :raises ConfigurationError: it is in no bucket.
-    """
-    from airflow_provider_neuro_buckets.buckets.sharding import BucketEnd, DeleteJob  # noqa: PLC0415 - when it runs
-
-    if not isinstance(end, BucketEnd):
-        raise ConfigurationError(f"{end.address()} is in no bucket", remedy="Delete it by other means")
-    return DeleteJob(end)

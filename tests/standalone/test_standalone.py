@@ -62,7 +62,7 @@ def airflow(lake: tuple[Platform, str], tmp_path_factory: pytest.TempPathFactory
         "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
         "NEURO_BUCKETS_WATCHED": bucket,
     }
-    with Standalone.start(tmp_path_factory.mktemp("standalone"), settings) as running:
+    with Standalone.running(tmp_path_factory.mktemp("standalone"), settings) as running:
         yield running
 
 
