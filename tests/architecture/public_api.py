@@ -12,19 +12,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, assert_type
 
-from airflow.sdk import Asset, AssetWatcher
+from airflow.sdk import Asset, AssetWatcher, TaskGroup
+from fsspec import AbstractFileSystem
 from yarl import URL
 
 import airflow_provider_neuro_buckets
 from airflow_provider_neuro_buckets import buckets as api
 from airflow_provider_neuro_buckets import get_provider_info
-from airflow_provider_neuro_buckets.buckets import Buckets, BucketsConfig, Tries
+from airflow_provider_neuro_buckets.buckets import Buckets, BucketsConfig, Tries, sharding
 from airflow_provider_neuro_buckets.fs.blob import BlobFileSystem, get_fs
 from airflow_provider_neuro_buckets.fs.path import BlobPath
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from airflow_provider_neuro_buckets.local.child import RunningPlatform, local_platform
-from airflow_provider_neuro_buckets.operators import blobs, credentials, transfers
+from airflow_provider_neuro_buckets.operators import blobs, credentials, shards, transfers
 from airflow_provider_neuro_buckets.operators import buckets as operators
+from airflow_provider_neuro_buckets.operators.groups import bucket_sync_group
 from airflow_provider_neuro_buckets.sensors.blobs import (
     BucketBlobSensor,
     BucketGlobSensor,
@@ -135,6 +137,24 @@ async def transfers_of_a_client(
     await client.download_dir(remote, local, filter=wanted, progress=many, tries=tries)
     await client.copy_blob(remote, remote, update=True, progress=one, dry_run=True)
     await client.copy_dir(remote, remote, update=True, filter=wanted, progress=many, tries=tries, dry_run=True)
+
+
+async def transfers_in_shards(client: Buckets, fs: AbstractFileSystem, many: api.AbstractRecursiveFileProgress) -> None:
+    here, work = sharding.BucketEnd(client, "blob:name/"), sharding.BucketEnd(client, "blob:name/.work")
+    ends: list[sharding.End] = [here, sharding.FolderEnd(Path("data")), sharding.FilesystemEnd(fs, "bucket/data")]
+    jobs: list[sharding.Job] = [
+        *(sharding.CopyJob(end, here) for end in ends),
+        sharding.SyncJob(ends[1], here, delete_extra=True),
+        sharding.DeleteJob(here),
+    ]
+    plan = await sharding.plan_shards(jobs[0], work=work, shards=16, progress=many, removals=None, dry_run=False)
+    assert_type(plan, sharding.Plan)
+    for shard in plan.shards:
+        assert_type(shard, sharding.Shard)
+        assert_type(shard.action, sharding.Action)
+        done = await sharding.run_shard(shard, jobs[0], work=client, progress=many)
+        assert_type(done, sharding.ShardReport)
+    assert_type(await sharding.conclude(plan, work=client), sharding.Report)
 
 
 async def lasting_credentials(client: Buckets, bucket: api.Bucket) -> None:
@@ -257,6 +277,14 @@ def operators_of_a_dag(saved: Callable[[str], None]) -> None:
         task_id="p", bucket_ids=["name"], name="mine", read_only=True, save_connection=saved, if_exists="fail"
     )
     credentials.PersistentCredentialsRmOperator(task_id="q", credential_id_or_name="mine", if_missing="ignore")
+
+
+def shards_of_a_dag() -> None:
+    ends: dict[str, Any] = {"src": "data", "dst": "blob:name/", "dst_conn_id": "neuro_buckets_default"}
+    shards.BucketShardOperator(task_id="r", shards=16, mode="sync", delete_extra=True, work="blob:name/.work", **ends)
+    shards.BucketTransferShardOperator(task_id="s", shard={}, **ends)
+    shards.BucketConcludeShardsOperator(task_id="t", plan={}, **ends)
+    assert_type(bucket_sync_group("u", src="data", dst="blob:name/", shards=16, mode="copy", pool="lake"), TaskGroup)
 
 
 def sensors_of_a_dag() -> None:

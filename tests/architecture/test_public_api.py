@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_neuro_buckets import buckets, get_provider_info
-from airflow_provider_neuro_buckets.buckets import Buckets
+from airflow_provider_neuro_buckets.buckets import Buckets, sharding
 from airflow_provider_neuro_buckets.hooks.blocking import BlockingFace
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from architecture.source import NAME, Module
@@ -44,11 +44,12 @@ def methods_of(kind: type) -> set[str]:
 
 PUBLIC = {
     *buckets.__all__,
+    *sharding.__all__,
     *methods_of(Buckets),
     *(kind.__name__ for kind in listed()),
     *methods_of(NeuroBucketsHook),
     *methods_of(BlockingFace),
-    *("BlobFileSystem", "BlobPath", "RunningPlatform", "neuro_buckets_local", "local_platform"),
+    *("bucket_sync_group", "BlobFileSystem", "BlobPath", "RunningPlatform", "neuro_buckets_local", "local_platform"),
 }
 
 
