@@ -84,6 +84,16 @@ def _connection_type() -> dict[str, Any]:
             "max_concurrency": _whole("Requests at once", "To the storage, for each client. Default: 64."),
             "max_buffer_bytes": _whole("Bytes in memory at once", "Of blobs on their way. Default: 134217728."),
             "timeout_seconds": _whole("Longest silence, seconds", "Until a connection counts as dead. Default: 60."),
+            "max_requests_per_second": _rate(
+                "Requests per second", "To the storage, retries included. Default: no limit."
+            ),
+            "max_bytes_per_second": _rate(
+                "Bytes per second", "To and from the storage, both ways together. Default: no limit."
+            ),
+            "shared_by": _whole(
+                "Tasks that share the limits",
+                "Each takes an equal part of the two limits: the slots of the pool in which they run. Default: 1.",
+            ),
         },
     }
 
@@ -94,3 +104,7 @@ def _text(label: str, description: str, **schema: str) -> dict[str, Any]:
 
 def _whole(label: str, description: str) -> dict[str, Any]:
     return {"label": label, "description": description, "schema": {"type": ["integer", "null"], "minimum": 1}}
+
+
+def _rate(label: str, description: str) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["number", "null"], "exclusiveMinimum": 0}}

@@ -149,7 +149,8 @@ def test_the_form_offers_exactly_the_fields_that_the_hook_reads() -> None:
     connection = Connection(conn_id="c", host="https://api.example.org/api/v1", password="token")
     values = {"verify": "true", "persistent_credentials_secret": "{}"}
     for name, field in CONNECTION_TYPE["conn-fields"].items():
-        value = values.get(name, 1 if "integer" in field["schema"]["type"] else "https://buckets.example.org")
+        is_number = {"integer", "number"} & set(field["schema"]["type"])
+        value = values.get(name, 1 if is_number else "https://buckets.example.org")
         config = read_config(connection, {name: value}, overrides={})
         assert isinstance(config, BucketsConfig)
     with pytest.raises(ValueError, match="unknown field") as error:

@@ -36,6 +36,7 @@ from airflow_provider_neuro_buckets.buckets.models import (
     PersistentBucketCredentials,
     TransferReport,
 )
+from airflow_provider_neuro_buckets.buckets.pace import requests_at_once
 from airflow_provider_neuro_buckets.buckets.persistent import PersistentBuckets, Scope
 from airflow_provider_neuro_buckets.buckets.progress import (
     AbstractDeleteProgress,
@@ -99,7 +100,7 @@ class Buckets:
         self._finder = finder
         self.opener = opener
         self.refusals = engine.Refusals()
-        self.window = engine.Window(max_concurrency=config.max_concurrency, max_buffer_bytes=config.max_buffer_bytes)
+        self.window = engine.Window(max_concurrency=requests_at_once(config), max_buffer_bytes=config.max_buffer_bytes)
 
     @classmethod
     @asynccontextmanager

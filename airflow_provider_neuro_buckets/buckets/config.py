@@ -46,6 +46,9 @@ class BucketsConfig:
     :ivar max_concurrency: requests in flight at once to the storage.
     :ivar max_buffer_bytes: bytes of blobs held in memory at once by transfers.
     :ivar timeout_seconds: longest silence on a connection, not the longest request.
+    :ivar max_requests_per_second: to the storage, retries included, of all who share the limit; `None` is no limit.
+    :ivar max_bytes_per_second: of bodies to and from the storage, both ways together; likewise.
+    :ivar shared_by: clients that share the two limits at once, such as the tasks of a pool; each takes an equal part.
     :ivar on_secret: awaited with each secret when it is first seen, so that the surroundings can mask it.
     """
 
@@ -62,6 +65,9 @@ class BucketsConfig:
     max_concurrency: int = 64
     max_buffer_bytes: int = 128 * MIB
     timeout_seconds: float = 60.0
+    max_requests_per_second: float | None = None
+    max_bytes_per_second: float | None = None
+    shared_by: int = 1
     on_secret: Callable[[str], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,8 +82,11 @@ class BucketsConfig:
             ("max_concurrency", self.max_concurrency),
             ("max_buffer_bytes", self.max_buffer_bytes),
             ("timeout_seconds", self.timeout_seconds),
+            ("max_requests_per_second", self.max_requests_per_second),
+            ("max_bytes_per_second", self.max_bytes_per_second),
+            ("shared_by", self.shared_by),
         ):
-            if number <= 0:
+            if number is not None and not number > 0:
                 raise ConfigurationError(f"{label} of {self.name} is {number}", remedy="Set it above zero")
 
     @property

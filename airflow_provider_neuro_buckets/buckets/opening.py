@@ -12,6 +12,7 @@ from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials, secrets_among
+from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.persistent import PersistentBuckets
 from airflow_provider_neuro_buckets.buckets.platform import Platform
 from airflow_provider_neuro_buckets.buckets.retry import DATA
@@ -34,6 +35,7 @@ class Opener:
         self._persistent = persistent
         self._http = http
         self._config = config
+        self._pace = Pace.of(config)
         self._stack = stack
         self._stores: dict[str, BlobStore] = {}
         self._opening = asyncio.Lock()
@@ -47,6 +49,7 @@ class Opener:
                     credentials=CredentialSource(lambda: self._credentials(bucket)),
                     http=self._http,
                     retry=DATA,
+                    pace=self._pace,
                 )
                 self._stack.push_async_callback(store.aclose)
                 self._stores[bucket.id] = store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -90,6 +91,16 @@ def _positive(value: Any, what: str) -> int:
     return number
 
 
+def _rate(value: Any, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if isinstance(value, bool) or not 0 < number < math.inf:
+        raise ConfigurationError(f"{what} is not a positive number", remedy="Mend it in the connection form")
+    return number
+
+
 def _verify(value: Any, what: str) -> bool | str:
     """Read `verify`: true, or the path of a CA bundle; certificates are never unchecked."""
     if value is True or (isinstance(value, str) and value.strip().lower() == "true"):
@@ -132,4 +143,7 @@ _FIELDS: dict[str, Callable[[Any, str], Any]] = {
     "max_concurrency": _positive,
     "max_buffer_bytes": _positive,
     "timeout_seconds": _positive,
+    "max_requests_per_second": _rate,
+    "max_bytes_per_second": _rate,
+    "shared_by": _positive,
 }

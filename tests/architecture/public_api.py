@@ -64,6 +64,9 @@ def a_configuration() -> BucketsConfig:
         max_concurrency=8,
         max_buffer_bytes=2**20,
         timeout_seconds=5.0,
+        max_requests_per_second=0.5,
+        max_bytes_per_second=1e6,
+        shared_by=8,
         on_secret=masked,
     )
 

@@ -71,6 +71,10 @@ def test_what_cannot_be_a_token_is_refused_without_being_shown(text: str) -> Non
         {"api_url": API, "max_concurrency": 0},
         {"api_url": API, "max_buffer_bytes": -1},
         {"api_url": API, "timeout_seconds": 0},
+        {"api_url": API, "max_requests_per_second": 0},
+        {"api_url": API, "max_requests_per_second": float("nan")},
+        {"api_url": API, "max_bytes_per_second": -1.5},
+        {"api_url": API, "shared_by": 0},
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused_when_it_is_made(fields: dict[str, Any]) -> None:

@@ -61,6 +61,9 @@ def test_every_field_of_a_connection_arrives(monkeypatch: pytest.MonkeyPatch) ->
         "max_concurrency": 8,
         "max_buffer_bytes": 1024,
         "timeout_seconds": 30,
+        "max_requests_per_second": 0.5,
+        "max_bytes_per_second": "2.5e6",
+        "shared_by": "8",
     }
     config = connect(monkeypatch, host=HOST, password=SECRET, extra=extra).get_config()
     assert (config.api_url, config.token, config.name) == (HOST, SECRET, "connection 'special'")
@@ -70,6 +73,7 @@ def test_every_field_of_a_connection_arrives(monkeypatch: pytest.MonkeyPatch) ->
     assert config.persistent_credentials == PERSISTENT
     assert config.verify == "/etc/ssl/own.pem"
     assert (config.max_concurrency, config.max_buffer_bytes, config.timeout_seconds) == (8, 1024, 30)
+    assert (config.max_requests_per_second, config.max_bytes_per_second, config.shared_by) == (0.5, 2.5e6, 8)
 
 
 def test_a_field_that_was_left_empty_in_the_form_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,8 +165,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "an extra that is no object": ({"host": HOST, "password": SECRET, "extra": json.dumps([SECRET])}, "extra"),
     **{
         f"{field}={value!r}": ({"host": HOST, "password": SECRET, "extra": {field: value}}, f"'{field}'")
-        for field in ("max_concurrency", "max_buffer_bytes", "timeout_seconds")
+        for field in ("max_concurrency", "max_buffer_bytes", "timeout_seconds", "shared_by")
         for value in NO_NUMBERS
+    },
+    **{
+        f"{field}={value!r}": ({"host": HOST, "password": SECRET, "extra": {field: value}}, f"'{field}'")
+        for field in ("max_requests_per_second", "max_bytes_per_second")
+        for value in [*NO_NUMBERS, float("nan"), "nan"]
+        if value != 1.5
     },
 }
 

@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 
-import aiohttp
-
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import (
     BadRequest,
@@ -25,7 +23,6 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.failures import first_failure
 from airflow_provider_neuro_buckets.buckets.models import Bucket
-from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores import azure_batch, azure_copy
 from airflow_provider_neuro_buckets.buckets.stores.azure_access import AzureSigner
 from airflow_provider_neuro_buckets.buckets.stores.azure_resume import ResumedAzureUpload
@@ -56,7 +53,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading, content_length
 from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
-from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
 from airflow_provider_neuro_buckets.buckets.uri import blob_uri
@@ -87,13 +84,11 @@ class AzureStore:
         }
     )
 
-    def __init__(
-        self, *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
-    ) -> None:
+    def __init__(self, *, bucket: Bucket, credentials: CredentialSource, transport: Transport) -> None:
         self._bucket = bucket
         self._credentials = credentials
         self._signer = AzureSigner()
-        self._lane = DirectLane(http=http, credentials=credentials, signer=self._signer, retry=retry)
+        self._lane = DirectLane(transport, credentials=credentials, signer=self._signer)
 
     @property
     def skew(self) -> float:

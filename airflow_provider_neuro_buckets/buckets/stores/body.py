@@ -10,7 +10,8 @@ import aiohttp
 
 from airflow_provider_neuro_buckets.buckets.errors import Conflict, InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange
-from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, arrived, chunks_of, end
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
+from airflow_provider_neuro_buckets.buckets.stores.receiving import SlowReader, arrived, chunks_of, end
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,15 @@ class StreamedBody:
     _response: aiohttp.ClientResponse = field(repr=False)  # its repr shows the URL, and Azure signs in the URL
     _expected: int
     _what: str
+    _slowly: SlowReader | None
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield the bytes as the network hands them over."""
-        return chunks_of(self._response, expected=self._expected, what=self._what)
+        return chunks_of(self._response, expected=self._expected, what=self._what, slowly=self._slowly)
 
     async def arrived(self) -> bytes:
         """Return all of the bytes, or those that came before the connection broke."""
-        return await arrived(self._response, expected=self._expected, what=self._what)
+        return await arrived(self._response, expected=self._expected, what=self._what, slowly=self._slowly)
 
 
 class Reading:
@@ -76,7 +78,7 @@ class Reading:
         meta = self._meta_of(self._key, response.headers, whole_size(response, self._span, expected, what))
         if self._etag is not None and meta.etag != self._etag:
             raise Conflict(f"{what}: the storage sends another version", remedy="Try again")
-        return StreamedBody(meta, response, expected, what)
+        return StreamedBody(meta, response, expected, what, self._lane.slowly)
 
     async def __aexit__(self, *_: object) -> None:
         if self._response is not None:

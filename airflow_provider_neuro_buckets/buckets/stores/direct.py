@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import aiohttp
@@ -22,19 +23,22 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
     BucketsError,
     InvalidAnswer,
-    TransientError,
+    Throttled,
     Unavailable,
     error_for,
     masked,
 )
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials, secrets_among
+from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy, attempt
 from airflow_provider_neuro_buckets.buckets.session import network_errors
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
+from airflow_provider_neuro_buckets.buckets.stores.receiving import SlowReader, end, read_capped
 from airflow_provider_neuro_buckets.buckets.stores.sending import WRITE_AT_ONCE, BufferPayload
 
 LARGEST_ERROR = 64 * 1024
 _CLOCKS_AGREE_SECONDS = 60.0
+_SLOW_DOWN = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,20 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Bytes | tuple[Bytes, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transport:
+    """How requests are sent: what all stores of one client share."""
+
+    http: aiohttp.ClientSession
+    retry: RetryPolicy
+    pace: Pace
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds that a connection may be silent."""
+        return self.http.timeout.sock_read
 
 
 class Signer(Protocol):
@@ -89,15 +107,19 @@ class _Refusal:
 
 
 class DirectLane:
-    """Sends requests to one bucket. Holds no connection: `http` belongs to whoever opened it."""
+    """Sends requests to one bucket. Holds no connection: the session belongs to whoever opened it.
 
-    def __init__(
-        self, *, http: aiohttp.ClientSession, credentials: CredentialSource, signer: Signer, retry: RetryPolicy
-    ) -> None:
-        self._http = http
+    :ivar slowly: how bodies are read if the pace of the client limits bytes.
+    """
+
+    def __init__(self, transport: Transport, *, credentials: CredentialSource, signer: Signer) -> None:
+        self._http = transport.http
         self._credentials = credentials
         self._signer = signer
-        self._retry = retry
+        self._retry = transport.retry
+        self._pace = pace = transport.pace
+        self._bytes_pace = pace if pace.limits_bytes else None
+        self.slowly = SlowReader(pace, transport.silence) if pace.limits_bytes else None
         self._skew: tuple[float, float] | None = None
 
     @property
@@ -121,7 +143,7 @@ class DirectLane:
         async def once() -> tuple[aiohttp.ClientResponse, bytes]:
             response = await self._send(request)
             try:
-                body = await read_capped(response, largest, request.what)
+                body = await read_capped(response, largest, request.what, slowly=self.slowly)
             finally:
                 response.release()
             if check is not None:
@@ -150,6 +172,8 @@ class DirectLane:
 
     async def _send(self, request: Request) -> aiohttp.ClientResponse:
         """Send a request; once more with renewed credentials when they have ended, or with the server's time."""
+        if self._pace.limits_requests:
+            await self._pace.request()  # before it is signed: a signature ages
         credentials = await self._credentials.current()
         response = await self._once(request, credentials)
         if _is_success(response):
@@ -162,6 +186,8 @@ class DirectLane:
             credentials = renewed
         elif not refusal.is_clock_set:
             raise refusal.error
+        if self._pace.limits_requests:
+            await self._pace.request()
         response = await self._once(request, credentials)
         if _is_success(response):
             return response
@@ -169,12 +195,18 @@ class DirectLane:
 
     async def _once(self, request: Request, credentials: BucketCredentials) -> aiohttp.ClientResponse:
         url, headers = self._signer.sign(credentials, request)
-        body = None if request.body is None else BufferPayload(request.body, silence=self._http.timeout.sock_read)
+        body = None
+        if request.body is not None:
+            body = BufferPayload(request.body, silence=self._http.timeout.sock_read, pace=self._bytes_pace)
         with network_errors(request.what):
             response = await self._http.request(
                 request.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
             )
         self._compare_clocks(response)
+        if self.slowly is not None:
+            self.slowly.take_over(response)
+        if self._pace.is_watching and _is_success(response):
+            self._pace.answered()
         return response
 
     def _compare_clocks(self, response: aiohttp.ClientResponse) -> None:
@@ -210,6 +242,10 @@ class DirectLane:
             detail=detail,
             retry_after=float(delay) if delay.isdigit() else None,
         )
+        if isinstance(error, Throttled) or response.status in _SLOW_DOWN:
+            self._pace.refused(request.what)
+        elif self._pace.is_watching:
+            self._pace.answered()
         expired = self._signer.is_expired(response.status, code, request.method)
         if expired and not isinstance(error, AuthenticationError):
             error = AuthenticationError(error.problem, remedy=error.remedy)
@@ -229,62 +265,6 @@ def _skew_of(response: aiohttp.ClientResponse) -> float:
 
 def _is_success(response: aiohttp.ClientResponse) -> bool:
     return response.status in range(200, 300)
-
-
-def end(response: aiohttp.ClientResponse) -> None:
-    """Give a connection back; drop it if the body has not ended."""
-    response.release() if response.content.is_eof() else response.close()
-
-
-async def read_capped(response: aiohttp.ClientResponse, largest: int, what: str) -> bytes:
-    """Read a body to its end.
-
-    :raises InvalidAnswer: it has more than `largest` bytes.
-    :raises Unavailable: it breaks off.
-    """
-    parts: list[bytes] = []
-    size = 0
-    with network_errors(what):
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > largest:
-                response.close()
-                raise InvalidAnswer(f"{what}: the answer has more than {largest} bytes")
-            parts.append(chunk)
-    return b"".join(parts)
-
-
-async def chunks_of(response: aiohttp.ClientResponse, *, expected: int, what: str) -> AsyncIterator[bytes]:
-    """Yield a body as it arrives.
-
-    :raises Unavailable: it ends before `expected` bytes, or the connection breaks.
-    :raises InvalidAnswer: it goes on beyond them.
-    """
-    received = 0
-    with network_errors(what):
-        async for chunk in response.content.iter_any():
-            received += len(chunk)
-            if received > expected:
-                raise InvalidAnswer(f"{what}: more than the {expected} bytes that were asked for")
-            yield chunk
-    if received < expected:
-        raise Unavailable(f"{what}: the answer ended after {received} of {expected} bytes", remedy="Try again")
-
-
-async def arrived(response: aiohttp.ClientResponse, *, expected: int, what: str) -> bytes:
-    """Return a body, or of one that breaks off what came before.
-
-    :raises InvalidAnswer: it goes on beyond `expected` bytes.
-    """
-    parts: list[bytes] = []
-    left = expected
-    with suppress(TransientError), network_errors(what):
-        while part := await response.content.readany():
-            left -= len(part)
-            if left < 0:
-                raise InvalidAnswer(f"{what}: more than the {expected} bytes that were asked for")
-            parts.append(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def in_thread_if_large(work: Callable[[Bytes], Any], body: Bytes) -> Any:

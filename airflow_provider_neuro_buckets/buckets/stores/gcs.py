@@ -30,7 +30,6 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.failures import first_failure
 from airflow_provider_neuro_buckets.buckets.models import Bucket
-from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobMeta,
     ByteRange,
@@ -49,7 +48,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     nobody,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading
-from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.gcs_batch import BATCH, BATCH_PATH, deletions, parse_answers
 from airflow_provider_neuro_buckets.buckets.stores.gcs_copy import rewrite, site_of
 from airflow_provider_neuro_buckets.buckets.stores.gcs_keys import TokenSource, signed_url
@@ -97,14 +96,12 @@ class GcsStore:
     limits = PartLimits(smallest=5 * 1024**2, largest=5 * 1024**3, most=10_000)
     copy_part = 5 * 1024**4  # how much it copies at a time, the service decides by itself
 
-    def __init__(
-        self, *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
-    ) -> None:
+    def __init__(self, *, bucket: Bucket, credentials: CredentialSource, transport: Transport) -> None:
         self._bucket = bucket
         self._credentials = credentials
-        self._tokens = TokenSource(credentials, http)
+        self._tokens = TokenSource(credentials, transport.http)
         tokens = CredentialSource(self._tokens.fetch)
-        self._lane = DirectLane(http=http, credentials=tokens, signer=GcsSigner(), retry=retry)
+        self._lane = DirectLane(transport, credentials=tokens, signer=GcsSigner())
 
     @property
     def skew(self) -> float:

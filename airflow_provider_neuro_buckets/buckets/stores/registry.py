@@ -11,8 +11,10 @@ import aiohttp
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import UnsupportedProvider
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketProvider
+from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore
+from airflow_provider_neuro_buckets.buckets.stores.direct import Transport
 
 
 class ClosableStore(BlobStore, Protocol):
@@ -36,10 +38,16 @@ STORES: Mapping[str, str] = {
 
 
 def open_store(
-    *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
+    *,
+    bucket: Bucket,
+    credentials: CredentialSource,
+    http: aiohttp.ClientSession,
+    retry: RetryPolicy,
+    pace: Pace | None = None,
 ) -> ClosableStore:
     """Open the store of a bucket; requests nothing yet.
 
+    :param pace: of all stores of a client; `None` gives this one a pace of its own, without limits.
     :raises UnsupportedProvider: no store here knows the provider.
     """
     home = STORES.get(bucket.provider)
@@ -50,4 +58,5 @@ def open_store(
         )
     module, _, name = home.partition(":")
     kind = cast("Callable[..., ClosableStore]", getattr(import_module(f"{__package__}.{module}"), name))
-    return kind(bucket=bucket, credentials=credentials, http=http, retry=retry)
+    transport = Transport(http=http, retry=retry, pace=pace or Pace())
+    return kind(bucket=bucket, credentials=credentials, transport=transport)

@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 
-import aiohttp
-
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
@@ -27,7 +25,6 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     error_for,
 )
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketProvider
-from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobMeta,
     ByteRange,
@@ -45,7 +42,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading, content_length
 from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
-from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key, impossible, impossible_prefix
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
 from airflow_provider_neuro_buckets.buckets.stores.s3_kinds import CAPABILITIES, EVERYWHERE, MARKERS_ARE_EMPTY
@@ -81,14 +78,12 @@ class S3Store:
     copy_part = 512 * 1024**2
     """S3 copies ten times as much at once; but not every service does so within the time that a silence may last."""
 
-    def __init__(
-        self, *, bucket: Bucket, credentials: CredentialSource, http: aiohttp.ClientSession, retry: RetryPolicy
-    ) -> None:
+    def __init__(self, *, bucket: Bucket, credentials: CredentialSource, transport: Transport) -> None:
         self._bucket = bucket
         self._uri = str(bucket.uri)
         self._credentials = credentials
         self._signer = S3Signer()
-        self._lane = DirectLane(http=http, credentials=credentials, signer=self._signer, retry=retry)
+        self._lane = DirectLane(transport, credentials=credentials, signer=self._signer)
         self.capabilities = CAPABILITIES.get(BucketProvider(bucket.provider), EVERYWHERE)
 
     @property

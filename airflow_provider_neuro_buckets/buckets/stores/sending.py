@@ -15,6 +15,7 @@ from aiohttp import payload
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 
+from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
 
 WRITE_AT_ONCE = 256 * 1024
@@ -28,11 +29,14 @@ class BufferPayload(payload.Payload):
 
     :param silence: seconds without a byte that arrives after which writing ends with a :class:`TimeoutError`; what
         arrives slowly goes on. aiohttp itself limits only how long an answer may take.
+    :param pace: limits the bytes per second; its waits are no silence.
     """
 
     _value: tuple[memoryview, ...]
 
-    def __init__(self, body: Bytes | tuple[Bytes, ...], *, silence: float | None = None) -> None:
+    def __init__(
+        self, body: Bytes | tuple[Bytes, ...], *, silence: float | None = None, pace: Pace | None = None
+    ) -> None:
         pieces = tuple(memoryview(piece) for piece in (body if isinstance(body, tuple) else (body,)))
         size = sum(piece.nbytes for piece in pieces)
         if len(pieces) > 1 and size <= WRITE_AT_ONCE:
@@ -40,6 +44,7 @@ class BufferPayload(payload.Payload):
         super().__init__(pieces, headers={}, content_type="application/octet-stream")
         self._size = size
         self._silence = silence
+        self._pace = pace
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Return the bytes as text, as aiohttp asks of a payload."""
@@ -56,16 +61,19 @@ class BufferPayload(payload.Payload):
             return
         way = _Way(transport)
         try:
-            async with _unless_stuck(way, self._silence):
+            async with _unless_stuck(way, self._silence, arrived=0 if self._pace is None else None):
                 await self._write(writer, way)
         except TimeoutError:
             transport.abort()  # it would wait for the rest to be taken
             raise
 
     async def _write(self, writer: AbstractStreamWriter, way: _Way | None) -> None:
+        step = WRITE_AT_ONCE if self._pace is None else self._pace.slice_bytes
         for piece in self._value:
-            for at in range(0, piece.nbytes, WRITE_AT_ONCE):
-                part = piece[at : at + WRITE_AT_ONCE]
+            for at in range(0, piece.nbytes, step):
+                part = piece[at : at + step]
+                if self._pace is not None:
+                    await self._pace.bytes(part.nbytes)
                 if way is not None:
                     way.handed += part.nbytes
                 await writer.write(part)
@@ -95,22 +103,25 @@ class _Way:
 
 
 @asynccontextmanager
-async def _unless_stuck(way: _Way, silence: float | None) -> AsyncIterator[None]:
-    """End a block with a :class:`TimeoutError` once nothing has arrived for so many seconds."""
+async def _unless_stuck(way: _Way, silence: float | None, *, arrived: int | None) -> AsyncIterator[None]:
+    """End a block with a :class:`TimeoutError` once nothing has arrived for so many seconds, of what was handed over.
+
+    :param arrived: bytes so far; `None` while none are on their way.
+    """
     if silence is None:
         yield
         return
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as limit:
 
-        def look(before: int) -> None:
+        def look(before: int | None) -> None:
             arrived = way.arrived()
-            if arrived <= before:
+            if before is not None and arrived <= before:
                 limit.reschedule(loop.time())
             else:
-                looks.append(loop.call_later(silence, look, arrived))
+                looks.append(loop.call_later(silence, look, arrived if arrived < way.handed else None))
 
-        looks = deque([loop.call_later(silence, look, 0)], maxlen=1)
+        looks = deque([loop.call_later(silence, look, arrived)], maxlen=1)
         try:
             yield
         finally:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials, provider_of
+from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore, open_store
@@ -64,6 +65,7 @@ async def store_at(
     silence: float = 20.0,
     provider: str = "aws",
     verify: bool | str = True,
+    pace: Pace | None = None,
 ) -> AsyncIterator[ClosableStore]:
     """Open an S3 store on a crafted server.
 
@@ -73,7 +75,7 @@ async def store_at(
     config = BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=silence, verify=verify)
     async with open_session(config) as http:
         bucket = replace(BUCKET, provider=provider_of(provider))
-        yield open_store(bucket=bucket, credentials=source, http=http, retry=retry)
+        yield open_store(bucket=bucket, credentials=source, http=http, retry=retry, pace=pace)
 
 
 def etag_of(content: bytes) -> str:

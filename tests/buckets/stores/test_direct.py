@@ -10,7 +10,8 @@ import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer, Unavailable
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
-from airflow_provider_neuro_buckets.buckets.stores.direct import chunks_of, in_thread_if_large, read_capped
+from airflow_provider_neuro_buckets.buckets.stores.direct import in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.receiving import chunks_of, read_capped
 from airflow_provider_neuro_buckets.buckets.stores.sending import BufferPayload
 from faults.crafted import Answer, breaking, crafted, in_turn, reply
 
