@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from yarl import URL
 
-from airflow_provider_neuro_buckets.buckets.errors import BucketsError, NotADirectory, ResourceNotFound
+from airflow_provider_neuro_buckets.buckets.errors import (
+    BucketsError,
+    InvalidAnswer,
+    NotADirectory,
+    ResourceNotFound,
+)
 from airflow_provider_neuro_buckets.buckets.sharding.entries import Entry
 from airflow_provider_neuro_buckets.buckets.sharding.joining import Pages
 from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
@@ -83,9 +88,13 @@ class FilesystemPlace:
 
     def entry(self, info: dict[str, Any]) -> Entry:
         """Return what a filesystem tells of a file."""
-        etag = info.get("ETag") or info.get("etag")
+        etag, above = info.get("ETag") or info.get("etag"), self.path + "/"
+        if not info["name"].startswith(above):
+            raise InvalidAnswer(
+                f"{info['name']!r} does not lie in {self.path!r}, which lists it", remedy="Name the folder otherwise"
+            )
         return Entry(
-            info["name"][len(self.path) + 1 :],
+            info["name"][len(above) :],
             int(info.get("size") or 0),
             etag=str(etag).strip('"') if etag else None,
             md5=_md5(info),
@@ -111,6 +120,14 @@ class FilesystemPlace:
         if await self.do(lambda: self.fs.exists(self.path)):
             raise NotADirectory(f"{self.address()} is not a folder", remedy="Shards are made of folders")
         raise ResourceNotFound(f"there is no folder {self.address()}", remedy="Check the address")
+
+    async def check_target(self) -> None:
+        """Make sure that something can be moved there: it is a folder, or nothing yet.
+
+        :raises NotADirectory: it is a file.
+        """
+        if await self.do(lambda: self.fs.isfile(self.path)):
+            raise NotADirectory(f"{self.address()} is not a folder", remedy="Choose another destination")
 
     @asynccontextmanager
     async def writing(self, key: str) -> AsyncIterator[Any]:

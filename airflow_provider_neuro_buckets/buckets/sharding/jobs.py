@@ -12,6 +12,9 @@ from airflow_provider_neuro_buckets.buckets.sharding.ends import BucketEnd, End
 class CopyJob:
     """Move everything that lies in `src` to `dst`, whatever that holds.
 
+    Keys that cannot be local files are refused by a local folder and by a filesystem, as a download does; of two keys
+    that would meet in one local path, such as ``a`` and ``a/b``, one arrives and the other fails.
+
     :raises ConfigurationError: neither is in a bucket.
     """
 

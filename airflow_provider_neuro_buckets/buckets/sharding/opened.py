@@ -8,7 +8,7 @@ from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAddress
 from airflow_provider_neuro_buckets.buckets.sharding.jobs import DeleteJob, Job
-from airflow_provider_neuro_buckets.buckets.sharding.places import BucketPlace, Place, open_place
+from airflow_provider_neuro_buckets.buckets.sharding.places import BucketPlace, FolderPlace, Place, open_place
 from airflow_provider_neuro_buckets.buckets.transfer.copying import are_one_bucket
 
 
@@ -29,7 +29,8 @@ async def open_job(job: Job) -> OpenedJob:
     if isinstance(job, DeleteJob):
         place = await open_place(job.end)
         return OpenedJob(place, place)
-    return OpenedJob(await open_place(job.src), await open_place(job.dst))
+    dst = await open_place(job.dst)
+    return OpenedJob(await open_place(job.src), dst.without_links() if isinstance(dst, FolderPlace) else dst)
 
 
 async def apart(opened: OpenedJob, work: BucketPlace) -> OpenedJob:

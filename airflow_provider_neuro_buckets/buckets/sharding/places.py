@@ -101,6 +101,9 @@ class BucketPlace:
         """
         await check_folder(self.remote, remedy="Shards are made of folders")
 
+    async def check_target(self) -> None:
+        """Make sure that something can be moved there: into a bucket always."""
+
     def hiding(self, prefix: str) -> BucketPlace:
         """Return the same place, in which what begins with a prefix is passed over."""
         return replace(self, hidden=prefix)
@@ -165,6 +168,18 @@ class FolderPlace:
         if not stat.S_ISDIR(status.st_mode):
             raise NotADirectory(f"{self.path} is not a folder", remedy="Shards are made of folders")
 
+    async def check_target(self) -> None:
+        """Make sure that something can be moved there: it is a folder, or nothing yet.
+
+        :raises NotADirectory: it is a file.
+        """
+        if await asyncio.to_thread(self.path.exists) and not await asyncio.to_thread(self.path.is_dir):
+            raise NotADirectory(f"{self.path} is not a folder", remedy="Choose another destination")
+
+    def without_links(self) -> FolderPlace:
+        """Return the same place as a destination: what is behind a link is not in it."""
+        return replace(self, symlinks=Symlinks.SKIP)
+
 
 Place = BucketPlace | FolderPlace | FilesystemPlace
 
@@ -187,4 +202,4 @@ async def open_place(end: End) -> Place:
             protocols = {end.fs.protocol} if isinstance(end.fs.protocol, str) else set(end.fs.protocol)
             if protocols & {"file", "local"}:
                 return FolderPlace(path=Path(end.path))
-            return FilesystemPlace(fs=end.fs, path=end.path.rstrip("/"))
+            return FilesystemPlace(fs=end.fs, path=str(end.fs._strip_protocol(end.path)).rstrip("/"))  # noqa: SLF001 - fsspec has no other

@@ -66,7 +66,7 @@ async def plan_shards(
     :param removals: told of each file that is going to be deleted, as if it had been.
     :param dry_run: write nothing: the plan is what it would be, and has addresses at which nothing is.
     :raises ResourceNotFound: there is no source; or it is empty, and what the destination has beyond it would go.
-    :raises NotADirectory: the source is a single blob or file.
+    :raises NotADirectory: the source is a single blob or file, or the destination a file.
     :raises InvalidAddress: one end lies in the other, or in the work prefix.
     :raises ConfigurationError: `shards` is below 1, or `delete_extra` and some of the source cannot be read.
     """
@@ -75,6 +75,7 @@ async def plan_shards(
     place = await open_bucket(work)
     opened = await apart(await open_job(job), place)
     await opened.src.check()
+    await opened.dst.check_target()
     reporter = FolderReporter(progress, opened.urls) if progress is not None else Reporter()
     home = f"{place.prefix}{uuid.uuid4().hex[:16]}/"
     with tempfile.TemporaryDirectory(prefix="shards-") as folder:

@@ -31,7 +31,9 @@ def below(folder: str, tree: dict[str, bytes]) -> dict[str, bytes]:
     return {f"{folder}/{key}": content for key, content in tree.items()}
 
 
-@pytest.mark.parametrize("pair", ["aws aws", "aws azure", "azure aws", "seaweedfs aws", "aws seaweedfs"])
+@pytest.mark.parametrize(
+    "pair", ["aws aws", "aws azure", "azure aws", "seaweedfs aws", "aws seaweedfs", "gcp aws", "aws gcp"]
+)
 async def test_from_bucket_to_bucket_with_a_client_of_each(pair: str, sites: Sites) -> None:
     src, dst = [await sites(name) for name in pair.split()]
     await src.fill(below("src", TREE))
@@ -92,7 +94,7 @@ async def test_a_local_filesystem_counts_as_a_folder(aws: Site, tmp_path: Path) 
     assert snapshot(tmp_path / "dst") == {**TREE, "d/": None, "d/e/": None}
 
 
-@pytest.mark.parametrize("name", ["aws", "azure", "seaweedfs"])
+@pytest.mark.parametrize("name", ["aws", "azure", "gcp", "seaweedfs"])
 async def test_a_deletion(name: str, sites: Sites) -> None:
     site = await sites(name)
     await site.fill({**below("gone", TREE), "gone-not": b"1", "stays/x": b"2"})

@@ -53,6 +53,15 @@ async def test_a_marker_with_content_is_refused_and_one_without_is_a_folder(aws:
     assert snapshot(tmp_path) == {"folder/": None}
 
 
+async def test_of_two_keys_that_meet_in_one_path_one_fails(aws: Site, tmp_path: Path) -> None:
+    await aws.fill({"src/a": b"1", "src/a/b": b"2"})
+    job = CopyJob(aws.end("src"), FolderEnd(tmp_path))
+    plan = await plan_shards(job, work=aws.work, shards=1)
+    with pytest.raises(TransferError, match="1 of 2 items"):
+        await run_shard(plan.shards[0], job, work=aws.buckets)
+    assert snapshot(tmp_path) in ({"a": b"1"}, {"a/": None, "a/b": b"2"})
+
+
 async def tampered(site: Site, uri: str, lines: list[dict[str, object]]) -> None:
     _, key = await site.buckets.locate(uri)
     head = gzip.decompress(await site.rig.get(key)).splitlines()[0]

@@ -31,8 +31,10 @@ from airflow_provider_neuro_buckets.buckets.sharding import (
 )
 from airflow_provider_neuro_buckets.buckets.sharding.ledger import Ledger
 from airflow_provider_neuro_buckets.buckets.sharding.spool import Spool
+from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 from buckets.sharding.sites import Site, Sites, files_of
-from buckets.transfer.clients import at, client, over_a_meter
+from buckets.transfer import clients
+from buckets.transfer.clients import client, over_a_meter
 from buckets.transfer.front import behind
 from buckets.transfer.recording import Recorder
 from buckets.transfer.trees import plant, snapshot
@@ -56,12 +58,12 @@ async def noted(site: Site, shard: Shard) -> ShardReport:
     return Ledger(shard, failures=Spool(Path("unused")), kept=await site.rig.get(key + ".done")).report()
 
 
-async def cut_off(shard: Shard, job: Job, work: Buckets, meter: Meter) -> None:
-    """Run a shard, and cancel it once half of its bytes have passed."""
+async def cut_off(shard: Shard, job: Job, work: Buckets, meter: Meter, *, at: int = WHOLE // 2) -> None:
+    """Run a shard, and cancel it once so many bytes have passed."""
     running = asyncio.create_task(run_shard(shard, job, work=work))
 
     def passed() -> None:
-        if meter.total > WHOLE / 2:
+        if meter.total > at:
             meter.passed = None
             running.cancel()
 
@@ -74,7 +76,7 @@ async def cut_off(shard: Shard, job: Job, work: Buckets, meter: Meter) -> None:
 async def metered_end(site: Site, folder: str) -> AsyncIterator[tuple[BucketEnd, Meter]]:
     """Give an end through a client of its own, and count what passes."""
     async with over_a_meter((site.rig.bucket, site.rig.keys)) as (buckets, meter):
-        yield BucketEnd(buckets, at(site.rig.bucket, folder)), meter
+        yield BucketEnd(buckets, clients.at(site.rig.bucket, folder)), meter
 
 
 async def cut_off_and_taken_up(site: Site, shard: Shard, make: Callable[[BucketEnd], Job], folder: str) -> None:
@@ -113,6 +115,20 @@ async def test_a_download(aws: Site, tmp_path: Path) -> None:
     await cut_off_and_taken_up(aws, shard, lambda end: CopyJob(end, FolderEnd(tmp_path)), "src")
     assert snapshot(tmp_path) == TREE
     assert (await conclude(plan, work=aws.buckets)).verified == len(TREE)
+
+
+async def test_the_parts_of_a_large_upload(aws: Site, tmp_path: Path) -> None:
+    """What finds them is in the books."""
+    content = random.Random(1).randbytes(48 * 1024 * 1024)
+    src = FolderEnd(plant(tmp_path, {"large": content}))
+    plan, shard = await only_shard(CopyJob(src, aws.end("dst")), aws)
+    async with metered_end(aws, "dst") as (end, meter):
+        end.buckets.window = Window(max_concurrency=1, max_buffer_bytes=len(content))  # one part after another
+        await cut_off(shard, CopyJob(src, end), aws.buckets, meter, at=len(content) // 2)
+    report = await run_shard(shard, CopyJob(src, aws.end("dst")), work=aws.buckets)
+    assert 0 < report.moved < report.bytes == len(content)
+    assert await aws.holds("dst/") == {"large": content}
+    await conclude(plan, work=aws.buckets)
 
 
 async def test_a_copy_between_providers(aws: Site, sites: Sites) -> None:
@@ -188,7 +204,7 @@ async def test_what_is_done_is_noted_while_a_shard_goes_on(
         front.hold = hold
         keys = replace(aws.rig.keys, credentials={**aws.rig.keys.credentials, "endpoint_url": front.url})
         async with client((aws.rig.bucket, keys)) as buckets:
-            job = CopyJob(BucketEnd(buckets, at(aws.rig.bucket, "src")), FolderEnd(tmp_path))
+            job = CopyJob(BucketEnd(buckets, clients.at(aws.rig.bucket, "src")), FolderEnd(tmp_path))
             assert (await run_shard(shard, job, work=aws.buckets)).items == 4
 
 

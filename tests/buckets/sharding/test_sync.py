@@ -31,7 +31,7 @@ async def planned(job: SyncJob, site: Site) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("pair", ["aws aws", "aws azure", "seaweedfs aws", "aws seaweedfs", "azure azure"])
+@pytest.mark.parametrize("pair", ["aws aws", "aws azure", "seaweedfs aws", "aws seaweedfs", "azure azure", "gcp gcp"])
 async def test_between_buckets(pair: str, sites: Sites) -> None:
     """Also of a server that lists ``d/…`` before ``d-e``, which is not the order of their bytes."""
     src, dst = [await sites(name) for name in pair.split()]
@@ -74,10 +74,12 @@ async def test_to_a_folder(aws: Site, tmp_path: Path) -> None:
     outside = tmp_path.with_name(tmp_path.name + "-outside")
     plant(outside, {"stays": b"1"})
     (tmp_path / "link").symlink_to(outside)
+    (tmp_path / "inner").symlink_to(tmp_path / "d")
     job = SyncJob(aws.end("src"), FolderEnd(tmp_path), delete_extra=True)
     await run_all(job, aws)
     left = snapshot(tmp_path)
     assert {key: content for key, content in left.items() if isinstance(content, bytes)} == SRC
+    assert {"link", "inner"} <= left.keys()
     assert left["nothing/"] is None
     assert snapshot(outside) == {"stays": b"1"}
     assert await planned(job, aws) == {"transfer": set(), "delete": set()}
