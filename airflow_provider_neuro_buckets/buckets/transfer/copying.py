@@ -27,7 +27,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
 )
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import have_same_content
 from airflow_provider_neuro_buckets.buckets.transfer.content import vouches_for_md5
-from airflow_provider_neuro_buckets.buckets.transfer.crew import Folders, work_off
+from airflow_provider_neuro_buckets.buckets.transfer.crew import KeyFolders, work_off
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.plan import Existing, Freshness, freshness_of_copy
 from airflow_provider_neuro_buckets.buckets.transfer.relay import Relay
@@ -195,7 +195,6 @@ class Copy:
     keep: Keep | None = None
     outcome: Outcome = field(default_factory=Outcome)
     _there: dict[str, BlobMeta] = field(default_factory=dict)
-    _entered: dict[str, None] = field(default_factory=dict)
     _asked: dict[str, bool] = field(default_factory=dict)
     _found: int = 0
     _found_bytes: int = 0
@@ -204,7 +203,7 @@ class Copy:
         """Copy what lies below the prefix; failures are in `outcome`."""
         if self.copier.looks:
             await self._list_destination()
-        folders = Folders(self.copier.reporter.leave)
+        folders = KeyFolders(enter=self.copier.reporter.enter, leave=self.copier.reporter.leave)
 
         async def work(wanted: WantedCopy) -> None:
             await self._attempt(wanted)
@@ -218,8 +217,8 @@ class Copy:
             async for meta in metas:
                 self._there[meta.key] = meta
 
-    async def _items(self, folders: Folders) -> AsyncGenerator[WantedCopy, None]:
-        self._enter(folders, "")
+    async def _items(self, folders: KeyFolders) -> AsyncGenerator[WantedCopy, None]:
+        folders.reach("")
         async with aclosing(self.copier.src.metas(self.src_prefix)) as metas:
             async for meta in metas:
                 if self.outcome.hopeless is not None:
@@ -228,25 +227,14 @@ class Copy:
                 wanted = WantedCopy(meta, self.dst_prefix + relative, relative)
                 if not await self._is_wanted(relative) or self._is_refused(wanted):
                     continue
-                self._enter(folders, _folder_of(relative))
+                folders.reach(_folder_of(relative))
                 folders.add(_folder_of(relative))
                 self._found += 1
                 self._found_bytes += meta.size
                 self.copier.reporter.found(self._found, self._found_bytes, complete=False)
                 yield wanted
-        for folder in reversed(self._entered):
-            folders.done(folder)
+        folders.end()
         self.copier.reporter.found(self._found, self._found_bytes, complete=True)
-
-    def _enter(self, folders: Folders, folder: str) -> None:
-        """Open a folder and those above it, where they are not open: keys come in no order that would close any."""
-        names = folder.split("/")[:-1]
-        for depth in range(len(names) + 1):
-            path = "".join(name + "/" for name in names[:depth])
-            if path not in self._entered:
-                self._entered[path] = None
-                folders.enter(path)
-                self.copier.reporter.enter(path)
 
     def _is_refused(self, wanted: WantedCopy) -> bool:
         """Refuse what would have no name, or would replace what is being copied; the first without a word if empty."""

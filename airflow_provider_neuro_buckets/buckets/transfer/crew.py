@@ -165,6 +165,33 @@ class Folders:
             self._pending[folder] -= 1
 
 
+class KeyFolders(Folders):
+    """The folders of keys, which come in no order that would close any of them before the last key.
+
+    :param enter: told of each folder once, after those above it.
+    """
+
+    def __init__(self, *, enter: Callable[[str], None], leave: Callable[[str], None]) -> None:
+        super().__init__(leave)
+        self._enter = enter
+        self._entered: dict[str, None] = {}
+
+    def reach(self, folder: str) -> None:
+        """Open a folder and those above it, where they are not open."""
+        names = folder.split("/")[:-1]
+        for depth in range(len(names) + 1):
+            path = "".join(name + "/" for name in names[:depth])
+            if path not in self._entered:
+                self._entered[path] = None
+                self.enter(path)
+                self._enter(path)
+
+    def end(self) -> None:
+        """Let each folder be left as soon as what was counted in it is done: no key is to come."""
+        for folder in reversed(self._entered):
+            self.done(folder)
+
+
 def parent_of(path: str) -> str:
     """Return the folder that a relative path is in, with ``/`` at its end; empty for the top."""
     above = path.removesuffix("/").rpartition("/")[0]

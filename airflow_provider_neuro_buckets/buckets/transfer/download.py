@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, InvalidAddress
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
-from airflow_provider_neuro_buckets.buckets.transfer.crew import Folders, in_thread, work_off
+from airflow_provider_neuro_buckets.buckets.transfer.crew import KeyFolders, in_thread, work_off
 from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, WantedBlob
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.placing import Held, LocalTree, local_names
@@ -64,7 +64,6 @@ class Download:
     outcome: Outcome = field(default_factory=Outcome)
     _tree: LocalTree = field(default_factory=LocalTree)
     _held: Held[Item] = field(default_factory=Held)
-    _entered: dict[str, None] = field(default_factory=dict)
     _asked: dict[str, bool] = field(default_factory=dict)
     _found: int = 0
     _found_bytes: int = 0
@@ -73,7 +72,7 @@ class Download:
         """Download what lies below the prefix; failures are in `outcome`."""
         folds_case = await in_thread(self.fetcher.destination.folds_case)
         self._tree.folds_case = self._held.folds_case = folds_case
-        folders = Folders(self.reporter.leave)
+        folders = KeyFolders(enter=self.reporter.enter, leave=self.reporter.leave)
 
         async def work(item: Item) -> None:
             await self._attempt(item)
@@ -83,8 +82,8 @@ class Download:
 
     # What to fetch
 
-    async def _items(self, listing: Listing, folders: Folders) -> AsyncGenerator[Item, None]:
-        self._enter(folders, "")
+    async def _items(self, listing: Listing, folders: KeyFolders) -> AsyncGenerator[Item, None]:
+        folders.reach("")
         async with aclosing(listing.metas(self.prefix)) as metas:
             async for meta in metas:
                 if self.outcome.hopeless is not None:
@@ -94,28 +93,17 @@ class Download:
                 await self._place(meta)
         for item in self._found_now(self._held.rest(), folders):
             yield item
-        for folder in reversed(self._entered):
-            folders.done(folder)
+        folders.end()
         self.reporter.found(self._found, self._found_bytes, complete=True)
 
-    def _found_now(self, items: Iterable[Item], folders: Folders) -> Iterable[Item]:
+    def _found_now(self, items: Iterable[Item], folders: KeyFolders) -> Iterable[Item]:
         for item in items:
-            self._enter(folders, _folder_of(item))
+            folders.reach(_folder_of(item))
             folders.add(_folder_of(item))
             self._found += isinstance(item, WantedBlob)
             self._found_bytes += item.meta.size
             self.reporter.found(self._found, self._found_bytes, complete=False)
             yield item
-
-    def _enter(self, folders: Folders, folder: str) -> None:
-        """Open a folder and those above it, where they are not open: keys come in no order that would close any."""
-        names = folder.split("/")[:-1]
-        for depth in range(len(names) + 1):
-            path = "".join(name + "/" for name in names[:depth])
-            if path not in self._entered:
-                self._entered[path] = None
-                folders.enter(path)
-                self.reporter.enter(path)
 
     async def _place(self, meta: BlobMeta) -> None:
         """Hold a blob until it is sure to have its path for itself; refuse what cannot have one."""

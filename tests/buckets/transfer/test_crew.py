@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_neuro_buckets.buckets.transfer.crew import (
     Folders,
+    KeyFolders,
     in_thread,
     made_in_thread,
     parent_of,
@@ -215,6 +216,26 @@ def test_folders_nested_deeper_than_the_interpreter_recurses_are_left() -> None:
         paths.append(path)
     folders.done(path)
     assert left == paths[::-1]
+
+
+@given(keys=st.lists(st.text("ab/", min_size=1, max_size=8)))
+def test_folders_of_keys_are_entered_from_the_top_down_and_left_after_the_last_key(keys: list[str]) -> None:
+    told: list[tuple[str, str]] = []
+    folders = KeyFolders(
+        enter=lambda path: told.append(("enter", path)), leave=lambda path: told.append(("leave", path))
+    )
+    homes = [key[: key.rfind("/") + 1] for key in keys]
+    folders.reach("")
+    for home in homes:
+        folders.reach(home)
+        folders.add(home)
+        folders.done(home)
+    entered = [path for verb, path in told if verb == "enter"]
+    assert len(told) == len(entered) == len(set(entered))
+    assert set(homes) <= set(entered)
+    assert all(entered.index(parent_of(path)) < entered.index(path) for path in entered if path)
+    folders.end()
+    assert told[len(entered) :] == [("leave", path) for path in reversed(entered)]
 
 
 def test_the_parent_of_a_path_ends_with_a_slash_and_is_empty_at_the_top() -> None:
