@@ -13,25 +13,23 @@ import resource
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from unittest import mock
-from urllib.parse import unquote
 
 from airflow_provider_neuro_buckets.buckets import Buckets, BucketsConfig
+from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload
 from airflow_provider_neuro_buckets.buckets.transfer import fetch, plan, upload
 from conformance.rigs.seaweedfs import LocalServer, SeaweedRig, serve
-from faults import storm
-from faults.proxy import FaultProxy, fault_proxy
-from faults.soaked import KIB, PART, RANGE, Figures, Soaked
-from faults.toxics import Answer, Disguise, ResetRequest, StallRequest, Truncate
+from faults.apart import Apart, proxies_apart
+from faults.scene import endpoint_of
+from faults.soaked import KIB, PART, RANGE, Figures, Soaked, lines_of_operation
 
+SILENCE = 10.0
+"""Seconds: longer than a healthy server is silent on a busy machine."""
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
-_NOT_ACTED = (Answer, ResetRequest, StallRequest)
-"""Faults of which the server hears nothing."""
 
 
 @contextmanager
@@ -47,7 +45,10 @@ def small_parts() -> Iterator[None]:
 
 
 class Warnings(logging.Handler):
-    """Counts the lines that tell of another attempt, and of an upload that could not be aborted."""
+    """Counts the lines that tell of another attempt, and of an upload that could not be aborted.
+
+    Each goes to the operation that it is about, too.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,18 +56,30 @@ class Warnings(logging.Handler):
         self.not_aborted = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.retries += "; attempt " in record.getMessage()
-        self.not_aborted += "was not aborted" in record.getMessage()
+        line = record.getMessage()
+        self.retries += "; attempt " in line
+        self.not_aborted += "was not aborted" in line
+        lines_of_operation.get().append(line)
 
 
-def unheard(storage: FaultProxy) -> Counter[str]:
-    """Return the keys of uploads that a server may have begun, and a client never heard of."""
-    told_otherwise = [seen for seen in storage.struck if isinstance(seen.fault, Disguise | Truncate)]
-    return Counter(
-        unquote(seen.target.partition("?")[0].split("/", 2)[2])
-        for seen in {seen.number: seen for seen in (*storage.unheard, *told_otherwise)}.values()
-        if seen.method == "POST" and seen.target.endswith("?uploads=") and not isinstance(seen.fault, _NOT_ACTED)
-    )
+@contextmanager
+def heard_of() -> Iterator[set[str]]:
+    """Give the ids of the uploads that a client was told of."""
+    ids: set[str] = set()
+    begun = S3Upload._begun
+
+    def note(upload: S3Upload, answer: bytes) -> None:
+        begun(upload, answer)
+        ids.add(upload._id)
+
+    with mock.patch.object(S3Upload, "_begun", note):
+        yield ids
+
+
+async def uploads_at(rig: SeaweedRig) -> dict[str, str]:
+    """Return the keys of the uploads that are open, by their ids, as the provider's own SDK sees them."""
+    pages = rig.client.get_paginator("list_multipart_uploads").paginate(Bucket=rig.real_name)
+    return {one["UploadId"]: one["Key"] async for page in pages for one in page.get("Uploads", [])}
 
 
 def sockets_open() -> int:
@@ -81,65 +94,65 @@ def temporary_files(work: Path) -> list[str]:
 
 
 async def soak(
-    server: LocalServer, work: Path, *, seed: int, workers: int, seconds: float, requests: float, rate: float = 0.05
+    server: LocalServer,
+    work: Path,
+    *,
+    seed: int,
+    workers: int,
+    seconds: float,
+    at_least: int = 0,
+    rate: float = 0.05,
 ) -> Figures:
-    """Run for so many seconds or until so many requests were made, whichever comes first."""
+    """Run for so many seconds, and until at least so many operations were done."""
     figures = Figures(seed=seed)
     warnings = Warnings()
     log = logging.getLogger("airflow_provider_neuro_buckets")
     log.addHandler(warnings)
     begun, tasks = time.monotonic(), asyncio.all_tasks()
-    async with server.rig() as rig:
+
+    def is_over() -> bool:
+        return time.monotonic() - begun > seconds and figures.operations.total() >= at_least
+
+    async with (
+        server.rig() as rig,
+        proxies_apart(server.platform.buckets_url, endpoint_of(rig)[1], seed=seed, rate=rate) as proxies,
+    ):
         await rig.names()  # its own connection is open from here on
         sockets = sockets_open()
-        async with client(server, rig, seed=seed, rate=rate) as (buckets, proxies):
-
-            def is_over() -> bool:
-                made = sum(len(proxy.seen) for proxy in proxies)
-                return time.monotonic() - begun > seconds or made >= requests
-
-            soaked = Soaked(buckets, str(rig.bucket.name), work, figures, is_over)
-            async with asyncio.TaskGroup() as group:
-                for number in range(workers):
-                    group.create_task(soaked.worker(number))
-        figures.seconds = time.monotonic() - begun
-        await soaked.compare(rig)
-        figures.unheard = unheard(proxies[1])
-        figures.uploads_left = sorted((Counter(await rig.unfinished()) - figures.unheard).elements())
+        with heard_of() as heard:
+            async with client(server, proxies) as buckets:
+                soaked = Soaked(buckets, str(rig.bucket.name), work, figures, is_over)
+                async with asyncio.TaskGroup() as group:
+                    for number in range(workers):
+                        group.create_task(soaked.worker(number))
+            figures.seconds = time.monotonic() - begun
+            figures.most_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // KIB
         await asyncio.sleep(0.1)  # the loop lets go of what was closed
         figures.sockets_left = max(0, sockets_open() - sockets)
+        await soaked.compare(rig)
+        figures.count(await proxies.crossed(), await uploads_at(rig), heard)
     figures.tasks_left = [repr(task) for task in asyncio.all_tasks() - tasks]
     figures.files_left = temporary_files(work)
-    for proxy in proxies:
-        figures.requests += len(proxy.seen)
-        figures.faults += Counter(type(seen.fault).__name__ for seen in proxy.struck)
     figures.retries, figures.not_aborted = warnings.retries, warnings.not_aborted
-    figures.most_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // KIB
     log.removeHandler(warnings)
     return figures
 
 
 @asynccontextmanager
-async def client(
-    server: LocalServer, rig: SeaweedRig, *, seed: int, rate: float
-) -> AsyncIterator[tuple[Buckets, list[FaultProxy]]]:
+async def client(server: LocalServer, proxies: Apart) -> AsyncIterator[Buckets]:
     """Open a client of the platform whose every request passes a proxy, to the platform and to the storage."""
     platform = server.platform
-    endpoint = rig.keys.credentials["endpoint_url"]
-    async with fault_proxy(platform.buckets_url) as front, fault_proxy(endpoint) as behind:
-        front.plan, behind.plan = storm.control_plane(seed=seed, rate=rate), storm.storage(seed=seed + 1, rate=rate)
-        front.renamed[endpoint] = behind.url
-        config = BucketsConfig(
-            buckets_url=front.url,
-            token=platform.token,
-            cluster_name=platform.cluster_name,
-            org_name=platform.org_name,
-            project_name=platform.project_name,
-            timeout_seconds=2,
-        )
-        with small_parts():
-            async with Buckets.open(config) as buckets:
-                yield buckets, [front, behind]
+    config = BucketsConfig(
+        buckets_url=proxies.url,
+        token=platform.token,
+        cluster_name=platform.cluster_name,
+        org_name=platform.org_name,
+        project_name=platform.project_name,
+        timeout_seconds=SILENCE,
+    )
+    with small_parts():
+        async with Buckets.open(config) as buckets:
+            yield buckets
 
 
 def write(figures: Figures) -> None:
@@ -161,17 +174,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1800)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
-    parser.add_argument("--workers", type=int, default=16)
+    parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--write", action="store_true", help="write the figures into docs/reliability.md")
     asked = parser.parse_args()
     show(f"seed {asked.seed}")
     logging.getLogger("airflow_provider_neuro_buckets").propagate = False
     with serve() as server, tempfile.TemporaryDirectory(prefix="soak-") as work:
-        running = soak(
-            server, Path(work), seed=asked.seed, workers=asked.workers, seconds=asked.seconds, requests=float("inf")
-        )
+        running = soak(server, Path(work), seed=asked.seed, workers=asked.workers, seconds=asked.seconds)
         figures = asyncio.run(running)
     show(*(f"{name:60} {value}" for name, value in figures.rows()))
+    for one in figures.failed:
+        show(f"{one.kind}: {one.error}", *(f"    {line}" for line in one.lines))
     show(*figures.wrong, *figures.uploads_left, *figures.files_left, *figures.tasks_left)
     if asked.write:
         write(figures)

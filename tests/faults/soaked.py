@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+import re
 import struct
 import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airflow_provider_neuro_buckets.buckets import Buckets, BucketsError, ResourceNotFound
+from airflow_provider_neuro_buckets.buckets import Buckets, BucketsError, ResourceNotFound, TransferError
 from conformance.rigs.seaweedfs import SeaweedRig
+from faults.apart import Crossed
 
 KIB = 1024
 PART = 5 * 1024 * KIB
@@ -30,6 +33,10 @@ TREE = 8
 Version = int | None
 """Which content a key has; `None`: there is no blob."""
 
+lines_of_operation: ContextVar[list[str]] = ContextVar("lines_of_operation", default=[])  # noqa: B039 - nobody reads it
+"""The lines of the log about what is being done here."""
+_ATTEMPT = re.compile(r"; attempt (\d+) in ")
+
 
 def content_of(version: int) -> bytes:
     """Return a content that tells which one it is, and that no part of another can be mistaken for."""
@@ -39,17 +46,41 @@ def content_of(version: int) -> bytes:
     return head + dice.randbytes(size - len(head))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """An operation that ended with an error.
+
+    :ivar lines: what the log told of it before.
+    """
+
+    operation: str
+    error: Exception
+    lines: list[str]
+
+    @property
+    def kind(self) -> str:
+        """What was done, and what became of it: of a folder, of the files that failed."""
+        errors = self.error.failures.values() if isinstance(self.error, TransferError) else [self.error]
+        return f"{self.operation}: {', '.join(sorted({type(error).__name__ for error in errors}))}"
+
+    @property
+    def attempts(self) -> int:
+        """Of the request that was made most often, how often it was."""
+        return max((int(found[1]) for line in self.lines if (found := _ATTEMPT.search(line))), default=1)
+
+
 @dataclass(kw_only=True)
 class Figures:
     """What a soak found. The last five must be zero.
 
-    :ivar unheard: keys of uploads that were begun, while the answer with their id was lost: nobody can end them.
+    :ivar unheard: uploads that were begun, while the answer with their id was lost: nobody can end them.
+    :ivar uploads_left: the key of each other upload that was not ended, and the requests about it.
     """
 
     seed: int
     seconds: float = 0.0
     operations: Counter[str] = field(default_factory=Counter)
-    told: Counter[str] = field(default_factory=Counter)
+    failed: list[Failed] = field(default_factory=list)
     files: int = 0
     bytes_moved: int = 0
     requests: int = 0
@@ -57,12 +88,28 @@ class Figures:
     retries: int = 0
     not_aborted: int = 0
     most_memory_mib: int = 0
-    unheard: Counter[str] = field(default_factory=Counter)
+    unheard: int = 0
     wrong: list[str] = field(default_factory=list)
     uploads_left: list[str] = field(default_factory=list)
     files_left: list[str] = field(default_factory=list)
     sockets_left: int = 0
     tasks_left: list[str] = field(default_factory=list)
+
+    def count(self, crossed: Crossed, uploads: Mapping[str, str], heard: set[str]) -> None:
+        """Take note of what has passed the proxies, and of uploads that are open in the end.
+
+        :param uploads: their keys, by id.
+        :param heard: the ids that the client was told.
+        """
+        self.requests, self.faults = crossed.requests, crossed.faults
+        unknown = Counter(key for upload, key in uploads.items() if upload not in heard)
+        unexplained = unknown - crossed.unheard
+        self.unheard = unknown.total() - unexplained.total()
+        known = {upload: key for upload, key in uploads.items() if upload in heard}
+        self.uploads_left = [
+            *(f"{key}, begun unheard" for key in unexplained.elements()),
+            *("\n  ".join([f"{key} {upload}", *crossed.about.get(upload, [])]) for upload, key in known.items()),
+        ]
 
     @property
     def is_clean(self) -> bool:
@@ -71,7 +118,10 @@ class Figures:
     def rows(self) -> list[tuple[str, str]]:
         """Return the figures for people."""
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.faults.items()))
-        told = ", ".join(f"{kind} {count}" for kind, count in sorted(self.told.items())) or "none"
+        attempts = defaultdict[str, list[int]](list)
+        for one in self.failed:
+            attempts[one.kind].append(one.attempts)
+        told = ", ".join(f"{kind} {len(made)}" for kind, made in sorted(attempts.items())) or "none"
         return [
             ("seed", str(self.seed)),
             ("duration", f"{self.seconds:,.0f} s"),
@@ -83,9 +133,9 @@ class Figures:
             ("requests", f"{self.requests:,}"),
             ("requests that failed", f"{self.faults.total():,} ({kinds})"),
             ("attempts made again", f"{self.retries:,}"),
-            ("operations that ended with an error", f"{self.told.total():,} ({told})"),
-            ("largest memory of the process, proxies included", f"{self.most_memory_mib:,} MiB"),
-            ("uploads begun whose answer was lost: their id is unknown", f"{self.unheard.total():,}"),
+            ("operations that ended with an error", f"{len(self.failed):,} ({told})"),
+            ("largest memory of the client's process", f"{self.most_memory_mib:,} MiB"),
+            ("uploads begun whose answer was lost: their id is unknown", f"{self.unheard:,}"),
             ("files lost, truncated or mixed, good files destroyed", str(len(self.wrong))),
             ("uploads that could not be aborted in time, as the log told", str(self.not_aborted)),
             ("uploads left open whose beginning was answered", str(len(self.uploads_left))),
@@ -141,10 +191,13 @@ class Soaked:
     async def _counted(self, what: str) -> AsyncIterator[None]:
         """Count an operation; an error is one way to end."""
         self._figures.operations[what] += 1
+        before = lines_of_operation.set([])
         try:
             yield
         except (BucketsError, FileNotFoundError) as error:
-            self._figures.told[type(error).__name__] += 1
+            self._figures.failed.append(Failed(operation=what, error=error, lines=lines_of_operation.get()))
+        finally:
+            lines_of_operation.reset(before)
 
     def _moved(self, content: bytes) -> None:
         self._figures.files += 1

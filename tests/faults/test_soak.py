@@ -25,8 +25,8 @@ async def test_where_a_twentieth_of_all_requests_fails_nothing_is_lost_or_mixed_
 ) -> None:
     server = servers.running("seaweedfs")
     assert isinstance(server, LocalServer)
-    figures = await soak(server, tmp_path, seed=1, workers=12, seconds=60, requests=600)
+    figures = await soak(server, tmp_path, seed=1, workers=8, seconds=60, at_least=100)
     assert figures.is_clean, figures
     assert figures.faults.total() > 10
     assert figures.operations.keys() >= OPERATIONS
-    assert figures.told.total() <= figures.operations.total() / 10
+    assert len(figures.failed) <= figures.operations.total() / 20, [str(one.error) for one in figures.failed]
