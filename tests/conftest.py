@@ -36,8 +36,7 @@ os.environ |= {
 CLEANING_UP = (
     "hooks.loop.CLEAN_UP_SECONDS",
     "fs.running.CLEAN_UP_SECONDS",
-    "buckets.stores.s3_upload.ABORT_SECONDS",
-    "buckets.stores.gcs_parts.ABORT_SECONDS",
+    "buckets.stores.aborting.ABORT_SECONDS",
 )
 # How long a property takes depends on the machine.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

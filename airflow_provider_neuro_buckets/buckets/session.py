@@ -65,6 +65,14 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, as far as its name tells."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _tls(config: BucketsConfig) -> ssl.SSLContext | bool:
     if config.verify is True:
         return True

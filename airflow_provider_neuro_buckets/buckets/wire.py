@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,8 +29,9 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     masked,
 )
 from airflow_provider_neuro_buckets.buckets.retry import CONTROL_PLANE, attempt
-from airflow_provider_neuro_buckets.buckets.session import network_errors
+from airflow_provider_neuro_buckets.buckets.session import is_loopback, network_errors
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LARGEST_ANSWER = 8 * 1024 * 1024
@@ -58,6 +60,7 @@ class Wire:
         self._http = http
         self._config = config
         self._skew = timedelta()
+        self._is_warned = False
 
     async def request(
         self,
@@ -148,6 +151,7 @@ class Wire:
         headers = {"Accept": "application/json"}
         if self._config.token:
             headers["Authorization"] = f"Bearer {self._config.token}"
+            self._warn_of_clear_text(url)
         with network_errors(what):
             async with self._http.request(
                 method, url, params=query, json=body, headers=headers, allow_redirects=False
@@ -157,6 +161,16 @@ class Wire:
         if response.ok and response.status < 300:  # noqa: PLR2004 - a redirect is not followed: it would carry the token
             return _parse(text, what) if text else None
         raise _refusal(response, text, what, secrets=[self._config.token] if self._config.token else [])
+
+    def _warn_of_clear_text(self, url: URL) -> None:
+        """Tell once that the token goes where others can read it."""
+        if not self._is_warned and url.scheme == "http" and not is_loopback(url.host or ""):
+            self._is_warned = True
+            log.warning(
+                "%s sends its token to %s in clear text: who sees what passes can use it. Use https if there is any",
+                self._config.name,
+                url.origin(),
+            )
 
     def _compare_clocks(self, response: aiohttp.ClientResponse) -> None:
         with suppress(KeyError, ValueError):

@@ -203,7 +203,7 @@ class FaultProxy:
         asked, content = fault.ask(head.having(expect=None), body)
         if head.get("Expect"):
             await client.write(whole(b"HTTP/1.1 100 Continue\r\n\r\n"))
-        sending = asyncio.create_task(server.write_or_drain(encoded(asked, content)))
+        sending = asyncio.create_task(server.write_or_drain(fault.way(encoded(asked, content))))
         answering = asyncio.create_task(self._hand_back(head, fault, client, server))
         try:
             await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_EXCEPTION)

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_neuro_buckets.buckets import Unavailable
-from buckets.transfer.trees import snapshot
+from airflow_provider_neuro_buckets.buckets.transfer.plan import PART
+from buckets.transfer.trees import plant, snapshot
 from conformance.rigs.base import Rig
 from faults.proxy import ALWAYS, Rule
 from faults.scene import at, behind_proxy
-from faults.toxics import s3_error
+from faults.toxics import Held, s3_error
+from promises.scene import on
 
 FILES = 500
+PASSED = asyncio.Event()
+PASSED.set()
 
 
 @pytest.mark.usefixtures("impatient")
@@ -28,3 +32,27 @@ async def test_a_folder_at_a_server_that_is_down_is_given_up_before_each_file_wa
             await buckets.download_dir(at(seaweedfs, "d"), tmp_path)
     assert len(proxy.struck) <= 1.1 * FILES + 50
     assert snapshot(tmp_path) == {}
+
+
+@on("gcp", "seaweedfs")
+async def test_a_part_that_is_taken_in_after_the_abort_of_its_upload_does_not_bring_that_back_f91(
+    rig: Rig, tmp_path: Path
+) -> None:
+    plant(tmp_path, {"f": bytes(PART + 1)})
+    part = Held(until=asyncio.Event())
+    first, second = Held(until=PASSED, over=part.until), Held(until=part.over)
+    rules = [
+        Rule(fault=part, method="PUT", target="partNumber=1&"),
+        Rule(fault=first, method="DELETE", target="uploadId="),
+        Rule(fault=second, method="DELETE", target="uploadId="),
+    ]
+    async with behind_proxy(rig, *rules) as (buckets, proxy):
+        sending = asyncio.ensure_future(buckets.upload_file(tmp_path / "f", at(rig, "key")))
+        await part.taken.wait()
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert part.over.is_set()
+        assert len(proxy.asked("DELETE", "uploadId=")) == 2
+    assert await rig.unfinished() == []
+    assert await rig.names() == []

@@ -42,6 +42,10 @@ class Fault:
         """Return the request as the server gets it."""
         return head, body
 
+    def way(self, pieces: Body) -> Body:
+        """Return the bytes of the request as they go to the server, head included."""
+        return pieces
+
     def instead(self) -> tuple[Head, Body] | None:
         """Return an answer that is given in the server's place, which then hears nothing of the request."""
         return None
@@ -151,6 +155,31 @@ class Late(Fault):
     async def wire(self, pieces: Body) -> Body:
         await asyncio.sleep(max(0.0, self.seconds + random.uniform(-self.spread, self.spread)))
         async for piece in pieces:
+            yield piece
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Fault):
+    """Take a request whole, and hand it on once something has happened; whoever sent it may have left by then.
+
+    :ivar taken: set when all of it is here.
+    :ivar over: set when its answer is handed on.
+    """
+
+    until: asyncio.Event
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def way(self, pieces: Body) -> Body:
+        held = [piece async for piece in pieces]
+        self.taken.set()
+        await self.until.wait()
+        for piece in held:
+            yield piece
+
+    async def wire(self, pieces: Body) -> Body:
+        async for piece in pieces:
+            self.over.set()
             yield piece
 
 

@@ -26,7 +26,7 @@ from airflow_provider_neuro_buckets.buckets.models import Bucket
 from airflow_provider_neuro_buckets.buckets.stores import azure_batch, azure_copy
 from airflow_provider_neuro_buckets.buckets.stores.azure_access import AzureSigner
 from airflow_provider_neuro_buckets.buckets.stores.azure_resume import ResumedAzureUpload
-from airflow_provider_neuro_buckets.buckets.stores.azure_upload import AzureUpload, put_checked, size_of
+from airflow_provider_neuro_buckets.buckets.stores.azure_upload import AzureUpload, put_blob, size_of
 from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
     encode_key,
     encode_value,
@@ -128,7 +128,7 @@ class AzureStore:
         """Create or replace `key`; Azure checks the MD5 that goes along and keeps it for whoever reads."""
         what = f"cannot write {self.address(key)}"
         request = Request(what=what, method="PUT", path=self._new(key), headers={"x-ms-blob-type": "BlockBlob"})
-        receipt = await put_checked(self._lane, request, body)
+        receipt = await put_blob(self._lane, request, body)
         meta = meta_of_headers(key, receipt.headers, size_of(body))
         return Stored.of(replace(meta, md5=receipt.digest.hex()), receipt.proof)
 
@@ -295,7 +295,7 @@ class AzureStore:
                 f"cannot sign a URL for {self.address(key)}: a SAS opens the bucket, and cannot make another SAS",
                 remedy="Let the platform sign, or use credentials with the account key",
             )
-        return await asyncio.to_thread(access.read_url, path, key, expires_in_seconds=expires_in_seconds)
+        return await asyncio.to_thread(access.read_url, path, key, expires_in_seconds=expires_in_seconds - self.skew)
 
     def _existing(self, key: str) -> str:
         """Return the path of a key that is read."""

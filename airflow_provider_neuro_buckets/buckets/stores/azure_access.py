@@ -81,10 +81,11 @@ class AzureAccess:
         text = string_to_sign(method, url, dated, account=self.account)
         return {**dated, "Authorization": f"SharedKey {self.account}:{_signature(self.key, text)}"}
 
-    def read_url(self, path: str, key: str, *, expires_in_seconds: int) -> str:
+    def read_url(self, path: str, key: str, *, expires_in_seconds: float) -> str:
         """Return a URL with which anybody can GET one blob for a while; only with the account key.
 
         :param path: `key`, encoded.
+        :param expires_in_seconds: by the local clock.
         """
         from azure.storage.blob import BlobSasPermissions, generate_blob_sas  # noqa: PLC0415 - takes half a second
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import uuid4
@@ -19,6 +19,12 @@ from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
     meta_of_headers,
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource, Proof, Stored
+from airflow_provider_neuro_buckets.buckets.stores.damage import (
+    damaged,
+    right_or_gone,
+    take_back,
+    twice_if_damaged,
+)
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 
 SMALL_ANSWER = 1024 * 1024
@@ -37,12 +43,35 @@ class AzureReceipt:
         return Proof.CHECKSUM if md5_of_header(self.headers.get("Content-MD5")) == self.digest.hex() else Proof.SIZE
 
 
+async def put_blob(lane: DirectLane, request: Request, body: Bytes) -> AzureReceipt:
+    """PUT a blob, checked as `put_checked` says. Wrong bytes that Azure made of it do not stay under the key."""
+    send = await _checked(lane, request, body)
+    return await right_or_gone(send, lambda etag: _delete(lane, request, etag), request.what)
+
+
+async def _delete(lane: DirectLane, request: Request, etag: str) -> None:
+    """Delete a blob if it has this ETag, given with its quotes.
+
+    :raises Conflict: it has another.
+    """
+    deletion = Request(what=request.what, method="DELETE", path=request.path, headers={"If-Match": etag})
+    await lane.fetch(deletion, largest=SMALL_ANSWER)
+
+
 async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> AzureReceipt:
-    """PUT a body with its MD5.
+    """PUT a body with its MD5. Bytes that were damaged on the way are sent once more.
 
     :param request: the PUT, without the body.
-    :raises IntegrityError: Azure has received other bytes.
+    :raises IntegrityError: damaged again.
     """
+    send = await _checked(lane, request, body)
+    return await twice_if_damaged(lambda: send([]))
+
+
+async def _checked(
+    lane: DirectLane, request: Request, body: Bytes
+) -> Callable[[list[str]], Coroutine[None, None, AzureReceipt]]:
+    """Return what PUTs a body once, and takes note of the ETag of other bytes that Azure then holds."""
     digest: bytes = await in_thread_if_large(md5, body)
     headers = {
         **request.headers,
@@ -52,10 +81,16 @@ async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> AzureR
     }
     if "x-ms-blob-type" in headers:
         headers["x-ms-blob-content-md5"] = headers["Content-MD5"]
-    response, _ = await lane.fetch(replace(request, headers=headers, body=body), largest=SMALL_ANSWER)
-    if md5_of_header(response.headers.get("Content-MD5")) not in {None, digest.hex()}:
-        raise IntegrityError(f"{request.what}: the storage holds other bytes than were sent", remedy="Write it again")
-    return AzureReceipt(response.headers, digest)
+    whole = replace(request, headers=headers, body=body)
+
+    async def once(wrong: list[str]) -> AzureReceipt:
+        response, _ = await lane.fetch(whole, largest=SMALL_ANSWER)
+        if md5_of_header(response.headers.get("Content-MD5")) not in {None, digest.hex()}:
+            wrong.append(response.headers.get("ETag", '""'))
+            raise damaged(request.what)
+        return AzureReceipt(response.headers, digest)
+
+    return once
 
 
 class AzureUpload:
@@ -125,6 +160,8 @@ class AzureUpload:
         with suppress(ResourceNotFound, PermissionDenied):
             found = await self._head()
             if found.etag == made.etag and found.size != made.size:
+                request = Request(what=self._what, method="PUT", path=self._path)
+                await take_back(lambda: _delete(self._lane, request, f'"{found.etag}"'), self._what)
                 raise IntegrityError(
                     f"{self._what}: the storage holds {found.size} of the {made.size} bytes that were sent",
                     remedy="Write it again",

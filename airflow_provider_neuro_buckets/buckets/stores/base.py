@@ -319,8 +319,8 @@ class BlobStore(Protocol):
     async def sign(self, key: str, *, expires_in_seconds: int) -> str:
         """Return a URL, encoded, with which anybody can GET the blob for a while; requests nothing of the store.
 
-        It is made from the bucket's own credentials and ends with them, if they end sooner. Whether the blob exists is
-        not checked.
+        It is made from the bucket's own credentials and ends with them, if they end sooner. Its time is that of the
+        server, as far as that is known by `skew`. Whether the blob exists is not checked.
 
         :param expires_in_seconds: 1 to `LONGEST_SIGNED_SECONDS`.
         :raises UnsupportedProvider: credentials of this kind cannot sign: there is no `Capability.SIGN`.

@@ -13,7 +13,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import aiohttp
@@ -48,11 +48,12 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     nobody,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading
+from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, right_or_gone
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.gcs_batch import BATCH, BATCH_PATH, deletions, parse_answers
 from airflow_provider_neuro_buckets.buckets.stores.gcs_copy import rewrite, site_of
 from airflow_provider_neuro_buckets.buckets.stores.gcs_keys import TokenSource, signed_url
-from airflow_provider_neuro_buckets.buckets.stores.gcs_parts import GcsUpload, damaged, md5, size_of, twice_if_damaged
+from airflow_provider_neuro_buckets.buckets.stores.gcs_parts import GcsUpload, delete_version, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import (
     BLOB_FIELDS,
     LISTING_FIELDS,
@@ -162,7 +163,7 @@ class GcsStore:
     async def write(self, key: str, body: Bytes) -> Stored:
         """Create or replace `key`; the service checks the MD5 that goes along before it stores anything.
 
-        Bytes that were damaged on the way are sent once more.
+        Bytes that were damaged on the way are sent once more. If it stores others all the same, they do not stay.
         """
         self._check_writable(key)
         what = f"cannot write {self.address(key)}"
@@ -178,14 +179,15 @@ class GcsStore:
             body=(head, body, tail),
         )
 
-        async def once() -> Stored:
+        async def once(wrong: list[str]) -> Stored:
             _, answer = await self._lane.fetch(request, largest=SMALL_ANSWER)
             meta, _ = parse_blob(key, answer, what)
             if meta.size != size_of(body) or meta.md5 not in {None, digest.hex()}:
+                wrong.append(meta.etag or "")
                 raise damaged(what)
             return Stored.of(meta, Proof.SIZE if meta.md5 is None else Proof.CHECKSUM)
 
-        return await twice_if_damaged(once)
+        return await right_or_gone(once, lambda version: delete_version(self._lane, key, version, what), what)
 
     @asynccontextmanager
     async def multipart(self, key: str) -> AsyncIterator[GcsUpload]:
@@ -325,7 +327,7 @@ class GcsStore:
             bucket_name=needed(keys, "bucket_name"),
             key=key,
             expires_in_seconds=expires_in_seconds,
-            now=datetime.now(UTC),
+            now=datetime.now(UTC) - timedelta(seconds=self.skew),
         )
 
 

@@ -23,22 +23,29 @@ from typing import TypeVar
 from xml.sax.saxutils import escape
 
 from airflow_provider_neuro_buckets.buckets.errors import (
-    BucketsError,
     IntegrityError,
     InvalidAnswer,
     PermissionDenied,
     ResourceNotFound,
     error_for,
 )
+from airflow_provider_neuro_buckets.buckets.stores import aborting
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, Proof, Stored
+from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, take_back, twice_if_damaged
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.gcs_crc32c import crc32c_of_base64, crc32c_of_parts
-from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import BUCKET, base64_of, hashes, quoted, refusal
+from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import (
+    BUCKET,
+    base64_of,
+    blob_path,
+    hashes,
+    quoted,
+    refusal,
+)
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
 
 log = logging.getLogger(__name__)
 
-ABORT_SECONDS = 3.0
 _SMALL_ANSWER = 1024 * 1024
 _KIND_OF_PLAIN_ERRORS = 500
 
@@ -70,6 +77,7 @@ class GcsUpload:
         self._look_up = look_up
         self._id = ""
         self._parts: dict[int, _Part] = {}
+        self._under_way = aborting.UnderWay()
         self._is_open = False
 
     async def begin(self) -> None:
@@ -78,7 +86,7 @@ class GcsUpload:
         try:
             await asyncio.shield(beginning)
         except asyncio.CancelledError:
-            await asyncio.wait([beginning], timeout=ABORT_SECONDS)
+            await asyncio.wait([beginning], timeout=aborting.ABORT_SECONDS)
             beginning.cancel()
             if beginning.done() and not beginning.cancelled() and beginning.exception() is None:
                 await self.abort()
@@ -108,7 +116,8 @@ class GcsUpload:
                 raise InvalidAnswer(f"{what}: the storage does not say what to call the part")
             return _Part(etag, size_of(body), crc32c_of_base64(found.get("crc32c")))
 
-        self._parts[number] = await twice_if_damaged(once)
+        with self._under_way.sent(number):
+            self._parts[number] = await twice_if_damaged(once)
 
     async def complete(self, *, md5: str | None = None) -> Stored:  # noqa: ARG002 - the service vouches for a CRC32C
         """Make the blob of the parts; after a lost answer the blob itself tells whether it was made.
@@ -126,7 +135,7 @@ class GcsUpload:
             return Stored.of(meta, Proof.CHECKSUM)
         self._is_open = False
         if None not in {made, crc32c} and made != crc32c:
-            raise damaged(self._what)
+            raise await self._taken_back(generation)
         if generation is None or made is None or crc32c is None:
             return await self._looked_up(generation, size, crc32c)
         return self._stored(generation, Proof.CHECKSUM)
@@ -145,8 +154,14 @@ class GcsUpload:
         if meta.size == size and theirs is not None and theirs == crc32c:
             return Stored.of(meta, Proof.CHECKSUM)
         if meta.etag == generation and (meta.size != size or None not in {theirs, crc32c}):
-            raise damaged(self._what)
+            raise await self._taken_back(generation)
         return self._stored(generation, Proof.SIZE)
+
+    async def _taken_back(self, generation: str | None) -> IntegrityError:
+        """Delete what was made of the parts, as far as it can be told apart; return the error that tells of it."""
+        if generation is not None:
+            await take_back(lambda: delete_version(self._lane, self._key, generation, self._what), self._what)
+        return damaged(self._what)
 
     async def _complete(self) -> tuple[str | None, int | None]:
         """Ask for the blob; return its generation and its checksum, as far as they are told."""
@@ -176,19 +191,12 @@ class GcsUpload:
         if not self._is_open:
             return
         request = self._request("DELETE", f"uploadId={quoted(self._id)}", {})
-        abort = asyncio.ensure_future(self._lane.fetch(request, largest=_SMALL_ANSWER))
-        try:
-            await asyncio.wait_for(asyncio.shield(abort), ABORT_SECONDS)
-        except ResourceNotFound:
-            pass
-        except (BucketsError, TimeoutError) as error:
-            abort.cancel()
-            log.warning(
-                "The upload %s was not aborted (%s: %s); its parts remain until the bucket's rules remove them",
-                self._id,
-                self._what,
-                type(error).__name__,
-            )
+        await aborting.abort(
+            lambda: self._lane.fetch(request, largest=_SMALL_ANSWER),
+            upload=self._id,
+            what=self._what,
+            under_way=self._under_way,
+        )
 
     def _request(self, method: str, query: str, headers: Mapping[str, str], body: Bytes | None = None) -> Request:
         """Return a request of the XML API, which wants each dated."""
@@ -202,21 +210,13 @@ class GcsUpload:
         )
 
 
-async def twice_if_damaged(send: Callable[[], Awaitable[T]]) -> T:
-    """Await `send()`, once more if the bytes were damaged on the way.
+async def delete_version(lane: DirectLane, key: str, generation: str, what: str) -> None:
+    """Delete a blob if it still has this generation.
 
-    :raises IntegrityError: damaged again.
+    :raises Conflict: it has another.
     """
-    try:
-        return await send()
-    except IntegrityError as error:
-        log.warning("%s; sent once more", error.problem)
-        return await send()
-
-
-def damaged(what: str) -> IntegrityError:
-    """Return the error for bytes that arrived as others."""
-    return IntegrityError(f"{what}: the storage holds other bytes than were sent", remedy="Write it again")
+    query = f"ifGenerationMatch={quoted(generation)}"
+    await lane.fetch(Request(what=what, method="DELETE", path=blob_path(key), query=query), largest=_SMALL_ANSWER)
 
 
 def md5(body: Bytes) -> bytes:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +15,7 @@ from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
+from airflow_provider_neuro_buckets.buckets.session import is_loopback
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
@@ -80,19 +80,12 @@ def guarded_address(address: str, label: str) -> str:
     try:
         url = URL(address)
         is_bare = url.host is not None and not (url.user or url.password or url.query_string or url.fragment)
-        is_safe = url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host or ""))
+        is_safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host or ""))
     except ValueError:
         is_bare = is_safe = False
     if not (is_bare and is_safe):
         raise ConfigurationError(f"the {label} cannot be used", remedy="Write it like https://storage.example.org")
     return address
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class GcsSigner:

@@ -1,7 +1,7 @@
 """S3 and its relatives: AWS, MinIO, SeaweedFS, OpenStack Swift, EMC ECS.
 
-Every verb is a request on the direct lane, signed by botocore: one policy of retries, one way to renew credentials, one
-set of certificates.
+Every verb is a request on the direct lane: one policy of retries, one way to renew credentials, one set of
+certificates.
 """
 
 from __future__ import annotations
@@ -305,7 +305,7 @@ class S3Store:
         """Return a URL with which anybody can GET `key`."""
         check_signed_life(expires_in_seconds)
         self._check_writable(key, size=0)
-        return self._signer.presign(await self._credentials.current(), key, expires_in_seconds)
+        return self._signer.presign(await self._credentials.current(), key, seconds=expires_in_seconds, skew=self.skew)
 
     async def _delete_batch(self, keys: Sequence[str]) -> dict[str, BucketsError]:
         where = str(self._bucket.uri)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from urllib.parse import quote
 
 from botocore.credentials import Credentials
 from yarl import URL
@@ -42,7 +43,7 @@ class Seal:
 
         :param skew: local clock minus the server's, in seconds, where they differ too much to be ignored.
         """
-        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() - skew))
+        now = _now(skew)
         headers = {**request.headers, "X-Amz-Date": now, "X-Amz-Content-SHA256": UNSIGNED}
         if self._secrets.token:
             headers["X-Amz-Security-Token"] = self._secrets.token
@@ -50,16 +51,41 @@ class Seal:
         names = ";".join(name for name, _ in signed)
         lines = "".join(f"{name}:{value}\n" for name, value in signed)
         query = _sorted(request.query)
-        canonical = f"{request.method}\n{self._path}{request.path}\n{query}\n{lines}\n{names}\n{UNSIGNED}"
-        scope = f"{now[:8]}/{self._region}/s3/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        # Not hmac.digest: it lets another thread go on meanwhile, and to get back in takes longer than all of this.
-        signature = hmac.new(self._key_of(now[:8]), text.encode(), "sha256").hexdigest()
-        credential = f"{self._secrets.access_key}/{scope}"
+        signature = self._signature(
+            f"{request.method}\n{self._path}{request.path}\n{query}\n{lines}\n{names}\n{UNSIGNED}", now
+        )
+        credential = f"{self._secrets.access_key}/{self._scope(now)}"
         headers["Authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
         )
         return headers
+
+    def signed_url(self, path: str, *, seconds: int, skew: float) -> str:
+        """Return a URL with which anybody can GET `path` of the bucket from now on for so many seconds.
+
+        :param skew: local clock minus the server's, in seconds: the server tells when the time has come, and is over.
+        """
+        now = _now(skew)
+        fields = {
+            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+            "X-Amz-Credential": f"{self._secrets.access_key}/{self._scope(now)}",
+            "X-Amz-Date": now,
+            "X-Amz-Expires": str(seconds),
+            "X-Amz-Security-Token": self._secrets.token,
+            "X-Amz-SignedHeaders": "host",
+        }
+        query = "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in fields.items() if value)
+        host = ":".join(self._host)
+        signature = self._signature(f"GET\n{self._path}{path}\n{query}\n{host}\n\nhost\n{UNSIGNED}", now)
+        return f"{self._base}{path}?{query}&X-Amz-Signature={signature}"
+
+    def _scope(self, now: str) -> str:
+        return f"{now[:8]}/{self._region}/s3/aws4_request"
+
+    def _signature(self, canonical: str, now: str) -> str:
+        text = f"AWS4-HMAC-SHA256\n{now}\n{self._scope(now)}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        # Not hmac.digest: it lets another thread go on meanwhile, and to get back in takes longer than all of this.
+        return hmac.new(self._key_of(now[:8]), text.encode(), "sha256").hexdigest()
 
     def _key_of(self, day: str) -> bytes:
         if day != self._day:
@@ -68,6 +94,10 @@ class Seal:
                 key = hmac.digest(key, part.encode(), "sha256")
             self._day, self._key = day, key
         return self._key
+
+
+def _now(skew: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() - skew))
 
 
 def _sorted(query: str) -> str:

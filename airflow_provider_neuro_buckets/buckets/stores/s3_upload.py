@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from airflow_provider_neuro_buckets.buckets.errors import (
-    BucketsError,
+    Conflict,
     IntegrityError,
     PermissionDenied,
     ResourceNotFound,
     error_for,
 )
+from airflow_provider_neuro_buckets.buckets.stores import aborting
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource, Proof, Stored
+from airflow_provider_neuro_buckets.buckets.stores.damage import (
+    damaged,
+    right_or_gone,
+    take_back,
+    twice_if_damaged,
+)
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
@@ -33,10 +39,6 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     md5_of_etag,
     text_in,
 )
-
-log = logging.getLogger(__name__)
-
-ABORT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,71 +61,56 @@ async def put_blob(
 
     :param head: looks at the key.
     """
-    wrong: set[str] = set()
-    try:
-        return await put_checked(lane, request, body, wrong=wrong)
-    except BucketsError:
-        if wrong:
-            await _take_back(lane, request, wrong, head)
-        raise
+    send = await _checked(lane, request, body)
+    return await right_or_gone(send, lambda etag: _delete(lane, request, etag, head), request.what)
 
 
-async def _take_back(
-    lane: DirectLane, request: Request, wrong: set[str], head: Callable[[], Awaitable[BlobMeta]]
-) -> None:
-    """Delete what the storage made of other bytes than were sent: who reads would take it for the blob.
+async def _delete(lane: DirectLane, request: Request, etag: str, head: Callable[[], Awaitable[BlobMeta]]) -> None:
+    """Delete what a key holds, if it has this ETag.
 
-    What was there before is gone already.
+    :raises Conflict: it has another.
     """
-    try:
-        meta = await head()
-        if meta.etag not in wrong:
-            return
-        # Not every service compares; another writer may come in between only there.
-        headers = {"If-Match": f'"{meta.etag}"'}
-        deletion = Request(what=request.what, method="DELETE", path=request.path, headers=headers)
-        await lane.fetch(deletion, largest=SMALL_ANSWER)
-    except BucketsError as error:
-        log.warning("%s: the wrong bytes may still be there (%s)", request.what, type(error).__name__)
-    else:
-        log.warning("%s: the wrong bytes were deleted", request.what)
+    if (await head()).etag != etag:
+        raise Conflict(f"{request.what}: it was replaced")
+    # Not every service compares; another writer may come in between only there.
+    headers = {"If-Match": f'"{etag}"'}
+    deletion = Request(what=request.what, method="DELETE", path=request.path, headers=headers)
+    await lane.fetch(deletion, largest=SMALL_ANSWER)
 
 
-async def put_checked(lane: DirectLane, request: Request, body: Bytes, *, wrong: set[str] | None = None) -> Receipt:
+async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> Receipt:
     """PUT a body. S3 checks the MD5 that goes along; the ETag it answers is checked here.
 
     Bytes that were damaged on the way are sent once more.
 
     :param request: the PUT, without the body.
-    :param wrong: takes the ETags of other bytes that the storage holds instead, as it says.
     :raises IntegrityError: damaged again.
     """
+    send = await _checked(lane, request, body)
+    return await twice_if_damaged(lambda: send([]))
+
+
+async def _checked(
+    lane: DirectLane, request: Request, body: Bytes
+) -> Callable[[list[str]], Coroutine[None, None, Receipt]]:
+    """Return what PUTs a body once, and takes note of the ETag of other bytes that the storage then holds."""
     digest: hashlib._Hash = await in_thread_if_large(md5, body)
     headers = {**request.headers, "Content-MD5": md5_header(digest.digest()), "Content-Length": str(size_of(body))}
-    whole = Request(what=request.what, method="PUT", path=request.path, query=request.query, headers=headers, body=body)
-    try:
-        return await _put_once(lane, whole, digest.hexdigest(), wrong)
-    except IntegrityError as error:
-        log.warning("%s; sent once more", error.problem)
-        return await _put_once(lane, whole, digest.hexdigest(), wrong)
+    whole = replace(request, method="PUT", headers=headers, body=body)
 
+    async def once(wrong: list[str]) -> Receipt:
+        response, _ = await lane.fetch(whole, largest=SMALL_ANSWER)
+        receipt = _receipt(response.headers, bare_etag(response.headers.get("ETag")))
+        if receipt.md5 is not None and receipt.md5 != digest.hexdigest():
+            wrong.append(receipt.md5)
+            raise damaged(request.what)
+        return receipt
 
-async def _put_once(lane: DirectLane, request: Request, sent: str, wrong: set[str] | None) -> Receipt:
-    response, _ = await lane.fetch(request, largest=SMALL_ANSWER)
-    receipt = _receipt(response.headers, bare_etag(response.headers.get("ETag")))
-    if receipt.md5 is not None and receipt.md5 != sent:
-        if wrong is not None:
-            wrong.add(receipt.md5)
-        raise _damaged(request.what)
-    return receipt
+    return once
 
 
 def _receipt(headers: Mapping[str, str], etag: str | None) -> Receipt:
     return Receipt(etag, None if is_md5_hidden(headers) else md5_of_etag(etag))
-
-
-def _damaged(what: str) -> IntegrityError:
-    return IntegrityError(f"{what}: the storage holds other bytes than were sent", remedy="Write it again")
 
 
 async def copy_whole(lane: DirectLane, key: str, source: CopySource, what: str) -> BlobMeta | None:
@@ -174,6 +161,7 @@ class S3Upload:
         self._id = ""
         self._parts: dict[int, Receipt] = {}
         self._sizes: dict[int, int] = {}
+        self._under_way = aborting.UnderWay()
         self._is_open = False
 
     async def begin(self) -> None:
@@ -182,7 +170,7 @@ class S3Upload:
         try:
             self._begun(await asyncio.shield(beginning))
         except asyncio.CancelledError:
-            await asyncio.wait([beginning], timeout=ABORT_SECONDS)
+            await asyncio.wait([beginning], timeout=aborting.ABORT_SECONDS)
             beginning.cancel()
             if beginning.done() and not beginning.cancelled() and beginning.exception() is None:
                 self._begun(beginning.result())
@@ -201,7 +189,8 @@ class S3Upload:
             path=encode_key(self._key),
             query=encode_query({"partNumber": str(number), "uploadId": self._id}),
         )
-        self._parts[number] = await put_checked(self._lane, request, body)
+        with self._under_way.sent(number):
+            self._parts[number] = await put_checked(self._lane, request, body)
         self._sizes[number] = size_of(body)
 
     async def copy_part(self, number: int, span: ByteRange, source: CopySource) -> None:
@@ -213,7 +202,8 @@ class S3Upload:
             query=encode_query({"partNumber": str(number), "uploadId": self._id}),
             headers={**copy_headers(source), "x-amz-copy-source-range": span.header, "Content-Length": "0"},
         )
-        self._parts[number] = await _copy(self._lane, request, "CopyPartResult")
+        with self._under_way.sent(number):
+            self._parts[number] = await _copy(self._lane, request, "CopyPartResult")
         self._sizes[number] = len(span)
 
     async def complete(self, *, md5: str | None = None) -> Stored:  # noqa: ARG002 - S3 has its own, of the parts
@@ -236,7 +226,7 @@ class S3Upload:
         self._is_open = False
         etag = bare_etag(text_in(answer, "CompleteMultipartUploadResult", "ETag", self._what))
         if expected and etag != expected and is_of_parts(etag):
-            raise _damaged(self._what)
+            raise await self._taken_back(etag)
         if not expected or etag != expected:
             await self._check_size(etag, size)
         return Stored(key=self._key, size=size, etag=etag, proof=Proof.CHECKSUM if expected else Proof.SIZE)
@@ -246,7 +236,13 @@ class S3Upload:
         with suppress(ResourceNotFound, PermissionDenied):
             meta = await self._head()
             if meta.etag == etag and meta.size != size:
-                raise _damaged(self._what)
+                raise await self._taken_back(etag)
+
+    async def _taken_back(self, etag: str | None) -> IntegrityError:
+        """Delete what was made of the parts; return the error that tells of it."""
+        request = Request(what=self._what, method="DELETE", path=encode_key(self._key))
+        await take_back(lambda: _delete(self._lane, request, etag or "", self._head), self._what)
+        return damaged(self._what)
 
     def _expected_etag(self) -> str:
         """Return the ETag that S3 gives to these parts; empty where they have no MD5 to make it of."""
@@ -260,19 +256,12 @@ class S3Upload:
         """Abort it unless it is complete: within seconds, also while being cancelled; a failure is told, not raised."""
         if not self._is_open:
             return
-        abort = asyncio.ensure_future(self._ask("DELETE", {"uploadId": self._id}))
-        try:
-            await asyncio.wait_for(asyncio.shield(abort), ABORT_SECONDS)
-        except ResourceNotFound:
-            pass
-        except (BucketsError, TimeoutError) as error:
-            abort.cancel()
-            log.warning(
-                "The upload %s was not aborted (%s: %s); its parts remain until the bucket's rules remove them",
-                self._id,
-                self._what,
-                type(error).__name__,
-            )
+        await aborting.abort(
+            lambda: self._ask("DELETE", {"uploadId": self._id}),
+            upload=self._id,
+            what=self._what,
+            under_way=self._under_way,
+        )
 
     async def _ask(self, method: str, query: Mapping[str, str], body: bytes | None = None) -> bytes:
         """Send a request about the upload and return the answer, which may be an error in the clothes of a success."""

@@ -11,8 +11,6 @@ from functools import lru_cache
 from urllib.parse import quote, unquote_plus
 from xml.sax.saxutils import escape
 
-from botocore.auth import S3SigV4QueryAuth
-from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from airflow_provider_neuro_buckets.buckets.credentials import needed
@@ -65,18 +63,19 @@ class S3Signer:
 
     def sign(self, credentials: BucketCredentials, request: Request) -> tuple[str, dict[str, str]]:
         """Return URL and headers of a signed request."""
+        seal = self._seal_of(credentials)
+        return seal.url(request), seal.headers(request, skew=self._skew)
+
+    def presign(self, credentials: BucketCredentials, key: str, *, seconds: int, skew: float) -> str:
+        """Return a URL with which anybody can GET `key`; see :meth:`Seal.signed_url`."""
+        return self._seal_of(credentials).signed_url(encode_key(key), seconds=seconds, skew=skew)
+
+    def _seal_of(self, credentials: BucketCredentials) -> Seal:
         if credentials is not self._for or self._seal is None:
             keys = credentials.credentials
             self._seal = Seal(_secrets(keys), region=region(keys), base=bucket_url(keys))
             self._for = credentials
-        return self._seal.url(request), self._seal.headers(request, skew=self._skew)
-
-    def presign(self, credentials: BucketCredentials, key: str, seconds: int) -> str:
-        """Return a URL with which anybody can GET `key`."""
-        keys = credentials.credentials
-        signed = AWSRequest(method="GET", url=bucket_url(keys) + encode_key(key))
-        S3SigV4QueryAuth(_secrets(keys), "s3", region(keys), expires=seconds).add_auth(signed)
-        return str(signed.url)
+        return self._seal
 
     def error_code(self, body: bytes, headers: Mapping[str, str]) -> tuple[str, str]:
         """Return the code and the message of an ``<Error>`` document, and where the bucket is, if that is elsewhere."""

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, Conflict, IntegrityError, TransientError
+from airflow_provider_neuro_buckets.buckets.errors import (
+    BucketsError,
+    ConfigurationError,
+    Conflict,
+    IntegrityError,
+    InvalidAnswer,
+    TransientError,
+)
 from airflow_provider_neuro_buckets.buckets.failures import first_failure
 from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobMeta,
@@ -18,10 +26,12 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     Bytes,
     Capability,
     MultipartUpload,
+    Stored,
     Told,
     nobody,
 )
 
+log = logging.getLogger(__name__)
 Content = Bytes | AsyncIterable[bytes]
 
 PART = 8 * 1024 * 1024
@@ -29,6 +39,8 @@ PARTS_IN_FLIGHT = 4
 PIECE = 1024 * 1024
 MOST_CHUNKS = 256
 RESUMES_WITHOUT_PROGRESS = 4
+WRONG_ANSWERS = 2
+"""Of a service that always answers like this, there are a thousand files: so fewer than connections that break."""
 FIRST_PAUSE = 0.2
 
 
@@ -40,23 +52,21 @@ def part_size(number: int) -> int:
     return PART * (1 + (number - 1) // 500)
 
 
-async def put_content(store: BlobStore, key: str, content: Content) -> None:
+async def put_content(store: BlobStore, key: str, content: Content) -> Stored:
     """Create or replace a blob. Atomic: until the end, `key` holds what it held.
 
     :param content: the bytes, or an iterator of them: one request while they fit one part, parts beyond.
     """
     if isinstance(content, bytes | bytearray | memoryview):
-        await store.write(key, content)
-        return
+        return await store.write(key, content)
     async with aclosing(_parts(content)) as parts:
         part, more = await anext(parts)
         if not more:
-            await store.write(key, part)
-            return
+            return await store.write(key, part)
         digest = hashlib.md5(usedforsecurity=False) if Capability.KEEPS_MD5 in store.capabilities else None
         async with store.multipart(key) as upload:
             await _send(upload, part, parts, digest)
-            await upload.complete(md5=digest.hexdigest() if digest is not None else None)
+            return await upload.complete(md5=digest.hexdigest() if digest is not None else None)
 
 
 async def _parts(content: AsyncIterable[bytes]) -> AsyncGenerator[tuple[bytes, bool]]:
@@ -132,7 +142,8 @@ async def read_resumed(
 ) -> AsyncGenerator[bytes, None]:
     """Yield the bytes ``[start, stop)`` of one version of a blob, going on where a connection broke.
 
-    What the store could not even begin to read is its own matter: it has tried again already.
+    What the store could not even begin to read is its own matter: it has tried again already. An answer of another
+    version, or not of what was asked for, is wrong while the blob still is that of `meta`: then it is asked for again.
 
     :param first_pause: seconds before going on; doubled each time that nothing came in between.
     :raises Conflict: the blob is no longer the version of `meta`.
@@ -141,19 +152,38 @@ async def read_resumed(
     fruitless = 0
     while start < stop:
         span = None if (start, stop) == (0, meta.size) else ByteRange(start, stop)
-        begun = start
-        async with store.read(meta.key, span=span, etag=meta.etag) as body:
-            _check_size(store, meta, body)
-            try:
-                async for chunk in body.chunks():
-                    start += len(chunk)
-                    yield chunk
-            except TransientError:
-                fruitless = fruitless + 1 if start == begun else 0
-                if fruitless > RESUMES_WITHOUT_PROGRESS:
-                    raise
+        begun, most = start, RESUMES_WITHOUT_PROGRESS
+        failure: BucketsError | None = None
+        try:
+            async with store.read(meta.key, span=span, etag=meta.etag) as body:
+                _check_size(store, meta, body)
+                try:
+                    async for chunk in body.chunks():
+                        start += len(chunk)
+                        yield chunk
+                except TransientError as error:
+                    failure = error
+        except (Conflict, InvalidAnswer) as error:
+            if await _is_other(store, meta):
+                raise
+            failure, most = error, WRONG_ANSWERS
+        if failure is not None:
+            fruitless = fruitless + 1 if start == begun else 0
+            if fruitless > most:
+                raise failure
         if start < stop:
-            await asyncio.sleep(first_pause * 2**fruitless)
+            pause = first_pause * 2**fruitless
+            log.warning("%s; going on at byte %d in %.1f s", failure, start, pause)
+            await asyncio.sleep(pause)
+
+
+async def _is_other(store: BlobStore, meta: BlobMeta) -> bool:
+    """Whether the blob is no longer the version of `meta`, or nobody can tell."""
+    try:
+        now = await store.head(meta.key)
+    except BucketsError:
+        return True
+    return (now.etag, now.size) != (meta.etag, meta.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +236,15 @@ async def read_range(
 
 async def _read_small(store: BlobStore, meta: BlobMeta, received: Told) -> bytes:
     """Read a whole small blob: the answer as it is. Only where the connection breaks is there more to do."""
-    async with store.read(meta.key, etag=meta.etag) as body:
-        _check_size(store, meta, body)
-        begun = await body.arrived()
+    begun = b""
+    try:
+        async with store.read(meta.key, etag=meta.etag) as body:
+            _check_size(store, meta, body)
+            begun = await body.arrived()
+    except (Conflict, InvalidAnswer) as error:
+        if await _is_other(store, meta):
+            raise
+        log.warning("%s; asked again in %.1f s", error, FIRST_PAUSE)
     received(len(begun))
     if len(begun) == meta.size:
         return begun

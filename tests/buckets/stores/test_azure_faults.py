@@ -171,11 +171,42 @@ async def test_a_refusal_becomes_the_error_of_its_code(status: int, code: str, k
 # --- reads
 
 
-async def test_bytes_that_the_server_changed_on_their_way_in_are_noticed_f34() -> None:
-    other = b64encode(hashlib.md5(b"c0ntent").digest()).decode()
-    async with scripted(answer(201, ETag='"0x1"', Content_MD5=other)) as (store, _):
-        with pytest.raises(IntegrityError, match="other bytes"):
+WRONG = answer(201, ETag='"0x1"', Content_MD5=b64encode(hashlib.md5(b"c0ntent").digest()).decode())
+
+
+async def test_bytes_that_were_damaged_on_the_way_are_sent_once_more_f34() -> None:
+    for damaged in (WRONG, refusal(400, "Md5Mismatch")):
+        async with scripted(damaged, answer(201, ETag='"0x2"')) as (store, script):
+            assert (await store.write("blob", b"content")).etag == "0x2"
+            assert [seen.body for seen in script.seen] == [b"content", b"content"]
+
+
+@pytest.mark.parametrize("second", [WRONG, refusal(400, "Md5Mismatch")])
+async def test_wrong_bytes_that_azure_made_of_a_blob_do_not_stay_there_f34(second: Answer) -> None:
+    async with scripted(WRONG, second, answer(202)) as (store, script):
+        with pytest.raises(IntegrityError):
             await store.write("blob", b"content")
+        assert [(seen.method, seen.headers.get("If-Match")) for seen in script.seen[2:]] == [("DELETE", '"0x1"')]
+
+
+@pytest.mark.parametrize(
+    ("deletion", "told"),
+    [
+        (answer(202), "the wrong bytes were deleted"),
+        (refusal(403, "AuthorizationPermissionMismatch"), "the wrong bytes may still be there"),
+        (refusal(412, "ConditionNotMet"), ""),
+        (refusal(404, "BlobNotFound"), ""),
+    ],
+    ids=["deleted", "may not be deleted", "another writer", "gone"],
+)
+async def test_what_becomes_of_wrong_bytes_is_told_f34(
+    deletion: Answer, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scripted(WRONG, WRONG, deletion) as (store, _):
+        with pytest.raises(IntegrityError):
+            await store.write("blob", b"content")
+    assert told in caplog.text
+    assert bool(told) is ("the wrong bytes" in caplog.text)
 
 
 @pytest.mark.parametrize(
@@ -245,9 +276,10 @@ async def test_a_commit_whose_answer_is_lost_is_sent_again_and_succeeds_f23() ->
 
 async def test_a_blob_that_was_made_shorter_than_its_parts_is_told() -> None:
     stored = answer(201, ETag='"0x1"')
-    async with scripted(stored, stored, answer(200, body=bytes(6), ETag='"0x1"')) as (store, _):
+    async with scripted(stored, stored, answer(200, body=bytes(6), ETag='"0x1"'), answer(202)) as (store, script):
         with pytest.raises(IntegrityError, match="6 of the 7 bytes"):
             await made_of_one_part(store)
+        assert [(seen.method, seen.headers.get("If-Match")) for seen in script.seen[3:]] == [("DELETE", '"0x1"')]
 
 
 @pytest.mark.parametrize("found", [answer(404), answer(403), answer(200, body=bytes(6), ETag='"0x2"')])

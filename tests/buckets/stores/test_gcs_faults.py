@@ -31,10 +31,35 @@ async def test_what_the_service_says_it_holds_is_compared_with_what_was_sent_f34
     async with scripted(described("blob", b"c0ntent"), described("blob", b"content")) as (store, script):
         assert (await store.write("blob", b"content")).md5 == hashlib.md5(b"content").hexdigest()
         assert len(script.seen) == 2
-    async with scripted(described("blob", b"c0ntent")) as (store, script):
-        with pytest.raises(IntegrityError, match="other bytes"):
+
+
+@pytest.mark.parametrize("second", [described("blob", b"c0ntent", generation="18"), refusal(400, "invalid", MISMATCH)])
+async def test_wrong_bytes_that_the_service_made_of_a_blob_do_not_stay_there_f34(second: Answer) -> None:
+    first = described("blob", b"c0ntent", generation="18")
+    async with scripted(first, second, answer(204)) as (store, script):
+        with pytest.raises(IntegrityError):
             await store.write("blob", b"content")
-        assert len(script.seen) == 2
+        assert script.said[2:] == ["DELETE /storage/v1/b/real/o/blob?ifGenerationMatch=18"]
+
+
+@pytest.mark.parametrize(
+    ("deletion", "told"),
+    [
+        (answer(204), "the wrong bytes were deleted"),
+        (refusal(403, "forbidden"), "the wrong bytes may still be there"),
+        (refusal(412, "conditionNotMet"), ""),
+        (refusal(404, "notFound"), ""),
+    ],
+    ids=["deleted", "may not be deleted", "another writer", "gone"],
+)
+async def test_what_becomes_of_wrong_bytes_is_told_f34(
+    deletion: Answer, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scripted(described("blob", b"c0ntent"), described("blob", b"c0ntent"), deletion) as (store, _):
+        with pytest.raises(IntegrityError):
+            await store.write("blob", b"content")
+    assert told in caplog.text
+    assert bool(told) is ("the wrong bytes" in caplog.text)
 
 
 async def test_bytes_that_the_service_refuses_as_damaged_are_sent_once_more_f34() -> None:

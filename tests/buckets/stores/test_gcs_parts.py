@@ -14,11 +14,13 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     BucketsError,
     IntegrityError,
     InvalidAnswer,
+    PermissionDenied,
     ResourceNotFound,
+    Unavailable,
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import Proof, Stored
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore
-from conformance.rigs.base import describe_keys, opened
+from conformance.rigs.base import IMPATIENT, describe_keys, opened
 from conformance.rigs.gcp_script import (
     BUCKET,
     TOKEN,
@@ -85,9 +87,10 @@ async def test_a_part_that_arrives_damaged_is_sent_once_more() -> None:
 
 async def test_a_whole_that_is_not_its_parts_is_told() -> None:
     made = answer(body=MADE, X_Goog_Generation="18", X_Goog_Hash=f"crc32c={crc32c(b'twoone')}")
-    async with scripted(BEGUN, kept(b"one"), kept(b"two"), made) as (store, _):
+    async with scripted(BEGUN, kept(b"one"), kept(b"two"), made, answer(204)) as (store, script):
         with pytest.raises(IntegrityError, match="other bytes"):
             await write_in_parts(store, b"one", b"two")
+        assert script.said[4:] == ["DELETE /storage/v1/b/real/o/blob?ifGenerationMatch=18"], "it does not stay"
 
 
 NO_UPLOAD = answer(404, body=b"<Error><Code>NoSuchUpload</Code><Message>not found</Message></Error>")
@@ -127,9 +130,10 @@ async def test_a_version_that_is_not_told_is_looked_up_and_only_believed_if_it_i
 @pytest.mark.parametrize("content", [b"trap", b"par"], ids=["other bytes", "fewer bytes"])
 async def test_a_blob_that_was_made_of_something_else_is_told(content: bytes) -> None:
     made = answer(body=MADE, X_Goog_Generation="17")
-    async with scripted(BEGUN, kept(b"part"), made, described("blob", content)) as (store, _):
+    async with scripted(BEGUN, kept(b"part"), made, described("blob", content), answer(204)) as (store, script):
         with pytest.raises(IntegrityError, match="other bytes"):
             await write_in_parts(store, b"part")
+        assert script.said[4:] == ["DELETE /storage/v1/b/real/o/blob?ifGenerationMatch=17"], "it does not stay"
 
 
 async def test_the_checksum_of_what_was_made_is_looked_up_where_the_answer_does_not_tell() -> None:
@@ -177,6 +181,18 @@ async def test_an_abort_that_is_refused_is_told_and_hides_nothing(caplog: pytest
                 raise ZeroDivisionError
     assert "was not aborted" in caplog.text
     assert "id/+=" in caplog.text
+
+
+async def test_an_upload_with_a_part_that_may_still_come_is_aborted_again_after_a_moment_f91() -> None:
+    lost = [broken] * IMPATIENT.attempts
+    async with scripted(BEGUN, kept(b"one"), *lost, ABORTED, NO_UPLOAD) as (store, script):
+        with pytest.raises(Unavailable):
+            await write_in_parts(store, b"one", b"two")
+        assert script.said[2 + len(lost) :] == ["DELETE /real/blob?uploadId=id%2F%2B%3D"] * 2
+    async with scripted(BEGUN, kept(b"one"), refusal(403, "forbidden"), ABORTED) as (store, script):
+        with pytest.raises(PermissionDenied):
+            await write_in_parts(store, b"one", b"two")
+        assert len(script.said) == 4
 
 
 async def test_an_upload_that_begins_while_it_is_cancelled_is_aborted() -> None:

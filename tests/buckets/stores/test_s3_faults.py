@@ -23,7 +23,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.removal import remove_path
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
-from airflow_provider_neuro_buckets.buckets.stores import s3_upload
+from airflow_provider_neuro_buckets.buckets.stores import aborting, s3_upload
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange
 from airflow_provider_neuro_buckets.buckets.transfer.content import read_content, read_resumed
 from buckets.stores.s3_scripts import (
@@ -521,13 +521,38 @@ async def test_an_abort_that_fails_does_not_hide_why_the_upload_ended_f91(
 async def test_an_abort_that_never_answers_is_given_up_f91(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(s3_upload, "ABORT_SECONDS", 0.05)
+    monkeypatch.setattr(aborting, "ABORT_SECONDS", 0.05)
     closing = asyncio.Event()
     async with crafted(uploading(in_turn(reply(403)), abort=in_turn(silent(closing)))) as server:
         with pytest.raises(PermissionDenied):
             await upload_one_part(server)
         closing.set()
     assert "the-upload was not aborted" in caplog.text
+
+
+async def test_an_abort_that_is_stuck_is_sent_again_f91(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(aborting, "ABORT_SECONDS", 9.0)
+    closing = asyncio.Event()
+    abort = in_turn(silent(closing), reply(204))
+    async with crafted(uploading(in_turn(reply(403)), abort=abort)) as server:
+        with pytest.raises(PermissionDenied):
+            await upload_one_part(server)
+        closing.set()
+        assert len(server.asked_by("DELETE")) == 2
+    assert "was not aborted" not in caplog.text
+
+
+@pytest.mark.parametrize(("part", "aborts"), [(reply(403), 1), (reply(503), 2), (dropping(), 2)])
+async def test_an_upload_with_a_part_that_may_still_come_is_aborted_again_after_a_moment_f91(
+    part: Answer, aborts: int
+) -> None:
+    choose = by_method(PUT=in_turn(part), POST=in_turn(reply(200, BEGUN)), DELETE=in_turn(reply(204), GONE))
+    async with crafted(choose) as server:
+        with pytest.raises(BucketsError):
+            await upload_one_part(server)
+        assert [asked.query for asked in server.asked_by("DELETE")] == ["uploadId=the-upload"] * aborts
 
 
 async def test_an_upload_that_begins_while_it_is_cancelled_is_aborted() -> None:

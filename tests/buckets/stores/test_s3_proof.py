@@ -30,6 +30,8 @@ def receiving(made: str, *, found: Answer | None = None, hides: bool = False) ->
                 return reply(200, b"", {"ETag": etag_of(b"cipher" if hides else asked.body)} | (KMS if hides else {}))
             case "HEAD":
                 return found or reply(404)
+            case "DELETE":
+                return reply(204)
             case "POST" if asked.query.startswith("uploads"):
                 return reply(200, BEGUN)
             case _:
@@ -56,9 +58,21 @@ async def test_the_etag_of_the_parts_is_a_proof_without_another_look() -> None:
     "made", [f"{md5(WHOLE).hexdigest()}-2", OF_PARTS.replace("-2", "-1"), f"{md5(PARTS[0]).hexdigest()}-1"]
 )
 async def test_an_etag_that_is_that_of_other_parts_is_an_integrity_error(made: str) -> None:
-    async with crafted(receiving(made)) as server:
+    async with crafted(receiving(made, found=reply(200, WHOLE, {"ETag": f'"{made}"'}))) as server:
         with pytest.raises(IntegrityError, match=r"blob:.*key"):
             await upload(server)
+        assert [(asked.target, asked.headers["If-Match"]) for asked in server.asked_by("DELETE")] == [
+            ("/real/key", f'"{made}"')
+        ], "it does not stay"
+
+
+async def test_a_blob_of_another_writer_is_not_taken_for_wrong_bytes() -> None:
+    async with crafted(
+        receiving(f"{md5(WHOLE).hexdigest()}-2", found=reply(200, b"x", {"ETag": '"of-another"'}))
+    ) as server:
+        with pytest.raises(IntegrityError):
+            await upload(server)
+        assert server.asked_by("DELETE") == []
 
 
 async def test_an_etag_of_a_kind_of_its_own_is_not_taken_for_damage_and_the_size_is_looked_up() -> None:
@@ -75,6 +89,7 @@ async def test_a_blob_that_was_made_of_fewer_bytes_is_an_integrity_error(hides: 
     async with crafted(receiving(etag, found=found, hides=hides)) as server:
         with pytest.raises(IntegrityError):
             await upload(server)
+        assert [asked.headers["If-Match"] for asked in server.asked_by("DELETE")] == [f'"{etag}"'], "it does not stay"
 
 
 async def test_with_keys_of_aws_kms_only_the_size_is_proven() -> None:

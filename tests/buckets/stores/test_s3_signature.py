@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import re
+import time
+from datetime import UTC, datetime
+from unittest import mock
+from urllib.parse import parse_qs, urlsplit
 
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
@@ -47,6 +51,28 @@ def test_every_request_gets_the_signature_that_botocore_computes(
     request = Request(what="w", method=method, path=encode_key(key), query=encode_query(query), headers=headers)
     sent = seal.headers(request)
     assert sent["Authorization"] == botocores(secrets, request.method, seal.url(request), sent)
+
+
+@given(
+    base=st.sampled_from(BASES),
+    key=st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    token=st.sampled_from([None, "the+token/="]),
+    skew=st.floats(-1e6, 1e6),
+)
+def test_a_signed_url_is_the_one_that_botocore_makes_at_the_time_of_the_server(
+    base: str, key: str, token: str | None, skew: float
+) -> None:
+    secrets = Credentials("AKIDEXAMPLE", "the-secret", token)
+    before = time.time() - skew
+    url = Seal(secrets, region="eu-west-1", base=base).signed_url(encode_key(key), seconds=600, skew=skew)
+    fields = parse_qs(urlsplit(url).query)
+    signed = datetime.strptime(fields["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert int(before) <= signed.timestamp() <= time.time() - skew
+    with mock.patch("botocore.auth.get_current_datetime", return_value=signed):
+        theirs = AWSRequest(method="GET", url=base + encode_key(key))
+        S3SigV4QueryAuth(secrets, "s3", "eu-west-1", expires=600).add_auth(theirs)
+    assert fields == parse_qs(urlsplit(str(theirs.url)).query)
+    assert url.partition("?")[0] == str(theirs.url).partition("?")[0]
 
 
 def test_the_host_is_signed_as_aiohttp_sends_it() -> None:
