@@ -25,7 +25,8 @@ from airflow_provider_neuro_buckets.buckets.removal import remove_path
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores import aborting, s3_upload
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange
-from airflow_provider_neuro_buckets.buckets.transfer.content import read_content, read_resumed
+from airflow_provider_neuro_buckets.buckets.transfer import content
+from airflow_provider_neuro_buckets.buckets.transfer.content import read_content, read_range, read_resumed
 from buckets.stores.s3_scripts import (
     BUCKET,
     SECRET,
@@ -192,6 +193,57 @@ async def test_a_body_that_breaks_off_again_and_again_without_a_byte_is_given_up
         with pytest.raises(Unavailable):
             _ = [chunk async for chunk in read_resumed(store, meta, 0, meta.size, first_pause=0)]
         assert len(server.asked_by("GET")) == 5
+
+
+WRONG_ANSWERS = {
+    "another version": blob(b"of another version"),
+    "another size": reply(200, CONTENT[1:], {"ETag": etag_of(CONTENT)}),
+    "an error document": reply(200, b"<Error><Code>InternalError</Code></Error>"),
+    "no length": endless(headers={"ETag": etag_of(CONTENT)}),
+    "a range": span(CONTENT, 0, 10),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_wrong_answer_about_a_blob_that_is_still_the_same_is_asked_again_f21(wrong: Answer, times: int) -> None:
+    get = in_turn(*[wrong] * times, blob(CONTENT))
+    async with (
+        crafted(by_method(HEAD=in_turn(blob(CONTENT)), GET=get)) as server,
+        store_at(server) as store,
+    ):
+        meta = await store.head("key")
+        assert await read_range(store, meta, 0, meta.size) == CONTENT
+        assert len(server.asked_by("GET")) == times + 1
+
+
+@pytest.mark.parametrize("wrong", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+async def test_a_service_that_always_answers_wrongly_is_left_after_a_few_times_f21(wrong: Answer) -> None:
+    async with (
+        crafted(by_method(HEAD=in_turn(blob(CONTENT)), GET=in_turn(wrong))) as server,
+        store_at(server) as store,
+    ):
+        meta = await store.head("key")
+        with pytest.raises((Conflict, InvalidAnswer)):
+            _ = [chunk async for chunk in read_resumed(store, meta, 0, meta.size, first_pause=0)]
+        assert len(server.asked_by("GET")) == 1 + content.WRONG_ANSWERS
+
+
+@pytest.mark.parametrize("now", [blob(b"new"), reply(404), reply(403)], ids=["replaced", "gone", "not to be seen"])
+async def test_an_answer_about_a_blob_that_may_be_another_by_now_is_taken_for_what_it_says(now: Answer) -> None:
+    head = in_turn(blob(CONTENT), now)
+    async with (
+        crafted(by_method(HEAD=head, GET=in_turn(refusal(412, "PreconditionFailed")))) as server,
+        store_at(server) as store,
+    ):
+        meta = await store.head("key")
+        for reading in (
+            read_range(store, meta, 0, meta.size),
+            anext(read_resumed(store, meta, 0, meta.size)),
+        ):
+            with pytest.raises(Conflict):
+                await reading
+        assert [asked.headers["If-Match"] for asked in server.asked_by("GET")].count(etag_of(CONTENT)) == 2
 
 
 async def test_bytes_that_do_not_have_the_md5_of_the_blob_are_an_error_at_the_end() -> None:
