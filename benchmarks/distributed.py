@@ -37,6 +37,8 @@ DAG_ID, DAG_FILES = "neuro_buckets_distributed", Path(__file__).parents[1] / "te
 LATENCY_SECONDS, LATE_CONCURRENCY = 0.02, 4
 SAMPLE, SIZE, FEW = 1000, 1024, 16
 PUTS_AT_ONCE = 64
+CALIBRATION = (40, 10)
+"""Parts of the many blobs that are copied before, by which a forecast learns what this machine is like."""
 
 LEAST_SPEED_UP = 1.8
 MOST_MIB_ABOVE_IDLE = 300
@@ -187,16 +189,21 @@ def speed_up(bench: Bench, blobs: int) -> dict[str, Any]:
 
 
 def scale(bench: Bench, blobs: int, shards: int) -> dict[str, Any]:
-    """Copy many small blobs with two workers."""
+    """Copy small blobs with two workers: next to none, which tells what is idle, a few for a forecast, and many."""
     bench.put("few", FEW)
-    bench.put("many", blobs)
     with bench.peaks() as idle:
         bench.run("few", into="few", shards=2, conn="direct")
+    sizes = [blobs // part for part in CALIBRATION]
+    calibration = [_copied(bench, f"calibration-{size}", size, shards, idle) for size in sizes]
+    return {"calibration": calibration, "scale": _copied(bench, "many", blobs, shards, idle)}
+
+
+def _copied(bench: Bench, folder: str, blobs: int, shards: int, idle: Peaks) -> dict[str, Any]:
+    bench.put(folder, blobs)
     with bench.peaks() as peaks:
-        ran = bench.run("many", into="many", shards=shards, conn="direct")
-    bench.check("many", blobs)
+        ran = bench.run(folder, into=folder, shards=shards, conn="direct")
+    bench.check(folder, blobs)
     assert (ran.report["files"], ran.report["bytes"]) == (blobs, blobs * SIZE), ran.report
-    above = peaks.above(idle)
     return {
         "blobs": blobs,
         "bytes_each": SIZE,
@@ -209,7 +216,7 @@ def scale(bench: Bench, blobs: int, shards: int) -> dict[str, Any]:
         "verified": ran.report["verified"],
         "contents_compared": min(SAMPLE, blobs),
         "peak_mib": {kind: round(size / MIB) for kind, size in peaks.sizes().items()},
-        "peak_mib_above_idle": {kind: round(size / MIB) for kind, size in above.items()},
+        "peak_mib_above_idle": {kind: round(size / MIB) for kind, size in peaks.above(idle).items()},
     }
 
 
@@ -224,7 +231,7 @@ def main() -> int:
     with bench() as running:
         measured = {
             "two_workers": speed_up(running, options.late_blobs),
-            "scale": scale(running, options.blobs, options.shards),
+            **scale(running, options.blobs, options.shards),
         }
     options.out.write_text(json.dumps(measured, indent=1) + "\n")
     print(json.dumps(measured, indent=1))
