@@ -7,12 +7,12 @@ from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from fsspec.asyn import AsyncFileSystem, get_loop
+from fsspec.asyn import AsyncFileSystem
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError
 from airflow_provider_neuro_buckets.fs.clients import Clients
 from airflow_provider_neuro_buckets.fs.paths import SCHEME, Place, parse_blob, parse_path, split_url, stripped
-from airflow_provider_neuro_buckets.fs.running import run
+from airflow_provider_neuro_buckets.fs.running import run, shared_loop
 
 if TYPE_CHECKING:
     from airflow_provider_neuro_buckets.buckets.client import Buckets
@@ -56,7 +56,7 @@ class BlobBase(AsyncFileSystem):
     def loop(self) -> AbstractEventLoop | None:
         """The loop of fsspec's thread, or the one given; `None` if the filesystem was made for coroutines."""
         if self._loop is _NOT_YET or (self._loop is not None and self._pid != os.getpid()):
-            self._loop = get_loop()
+            self._loop = shared_loop()
         self._pid = os.getpid()
         return self._loop
 

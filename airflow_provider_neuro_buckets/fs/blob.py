@@ -15,6 +15,7 @@ from typing import Any
 
 from fsspec.compression import compr
 from fsspec.core import get_compression
+from fsspec.utils import is_exception
 
 from airflow_provider_neuro_buckets.buckets.errors import (
     ConfigurationError,
@@ -75,11 +76,24 @@ class BlobFileSystem(CopyingBase):
         return content
 
     async def _cat_ranges(
-        self, paths: Any, starts: Any, ends: Any, max_gap: int | None = None, **options: Any
+        self,
+        paths: Any,
+        starts: Any,
+        ends: Any,
+        max_gap: int | None = None,
+        *,
+        on_error: str = "return",
+        **options: Any,
     ) -> list[Any]:
-        """Return slices of blobs; those of one blob are of one version of it."""
+        """Return slices of blobs; those of one blob are of one version of it.
+
+        :param on_error: ``return`` puts what went wrong with a slice into its place, ``raise`` raises the first of it,
+            as fsspec itself did not before 2026.
+        """
         versions = await self._versions(set(paths))
         found: list[Any] = await super()._cat_ranges(paths, starts, ends, max_gap, versions=versions, **options)
+        if on_error != "return" and (failed := next(filter(is_exception, found), None)) is not None:
+            raise failed
         return found
 
     async def _versions(self, paths: set[str]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 from fsspec.implementations.local import LocalFileSystem, make_path_posix
+from fsspec.utils import other_paths
 
-from airflow_provider_neuro_buckets.buckets.errors import AlreadyExists, IsADirectory, ResourceNotFound
+from airflow_provider_neuro_buckets.buckets.errors import AlreadyExists, InvalidAddress, IsADirectory, ResourceNotFound
 from airflow_provider_neuro_buckets.fs.listing import ListingBase
 from airflow_provider_neuro_buckets.fs.paths import Place, split_url, target_of
 
@@ -152,6 +153,8 @@ class CopyingBase(ListingBase):
         local = _local(lpath)
         if local is None or not await self._is_one(rpath, local, maxdepth):
             options.setdefault("batch_size", self._at_once)
+            if local is not None and isinstance(rpath, str):
+                rpath, lpath = await self._found(rpath, local, recursive=recursive, maxdepth=maxdepth)
             await super()._get(rpath, lpath, recursive, callback, maxdepth, **options)
             return
         is_folder = recursive and await self.is_folder(rpath)
@@ -166,6 +169,34 @@ class CopyingBase(ListingBase):
         if is_blob:
             await asyncio.to_thread(os.makedirs, os.path.dirname(target) or ".", exist_ok=True)
             await self._get_file(rpath, target, callback=callback)
+
+    async def _found(
+        self, rpath: str, local: str, *, recursive: bool, maxdepth: int | None
+    ) -> tuple[list[str], list[str]]:
+        """Return what a pattern means, or a folder down to a depth, and where fsspec puts each of it.
+
+        fsspec does the same by itself, but learned only in 2026 to look where a key with dots in it would lead.
+
+        :raises InvalidAddress: a key would lead out of `local`, or cannot be a local name. Nothing is written then.
+        """
+        from airflow_provider_neuro_buckets.buckets.transfer.placing import local_names  # noqa: PLC0415 - as `_told`
+
+        names: list[str] = await self._expand_path(rpath, recursive, maxdepth)
+        if not recursive or maxdepth is not None:
+            names = [name for name in names if not await self._isdir(name)]
+        if await self.is_literal(rpath.rstrip("/")):
+            goes_into = not rpath.endswith("/") and (local.endswith("/") or os.path.isdir(local))
+        else:
+            goes_into = len(names) == 1
+        targets = other_paths(names, local, exists=goes_into) if names else []
+        for name, target in zip(names, targets, strict=True):
+            below = target.removeprefix(local.rstrip("/")).removeprefix("/")
+            if below and isinstance(problem := local_names(below), str):
+                raise InvalidAddress(
+                    f"{self.place(name)} cannot be downloaded to below {local}: {problem}",
+                    remedy="Download it by itself, to a path that you choose",
+                )
+        return names, targets
 
 
 def _as_given(path: str) -> str:

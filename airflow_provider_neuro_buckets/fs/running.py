@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 from fsspec import AbstractFileSystem
-from fsspec.asyn import AsyncFileSystem
+from fsspec.asyn import AsyncFileSystem, get_loop, iothread, reset_lock
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -19,6 +19,17 @@ Kind = TypeVar("Kind", bound=type[AsyncFileSystem])
 
 CLEAN_UP_SECONDS = 4.0
 """How long an interrupted call may take to abort its uploads and remove its temporary files."""
+
+
+def shared_loop() -> AbstractEventLoop:
+    """Return the loop of fsspec's thread.
+
+    In a forked process that thread is gone, which older releases of fsspec do not notice: a call would wait for ever.
+    """
+    if iothread[0] is not None and not iothread[0].is_alive():
+        reset_lock()
+    loop: AbstractEventLoop = get_loop()
+    return loop
 
 
 def run(loop: AbstractEventLoop | None, function: Callable[P, Awaitable[T]], *args: P.args, **keywords: P.kwargs) -> T:

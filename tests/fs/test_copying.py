@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fsspec.callbacks import Callback
@@ -93,6 +94,33 @@ def test_a_key_that_would_leave_the_local_folder_is_refused_and_named(exact: Blo
     exact.pipe({"models/d/good": b"good", "models/d/../../evil": b"evil"})
     with pytest.raises(TransferError, match="evil"):
         exact.get("models/d", str(tmp_path / "down"), recursive=True)
+    assert content(tmp_path) == {"down/good": b"good"}
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("models/d/**", {}),
+        ("models/d/**", {"recursive": True}),
+        ("models/*", {"recursive": True}),
+        ("models/d", {"recursive": True, "maxdepth": 9}),
+    ],
+)
+def test_what_a_pattern_or_a_depth_finds_leaves_the_local_folder_no_more(
+    exact: BlobFileSystem, tmp_path: Path, path: str, options: dict[str, Any]
+) -> None:
+    exact.pipe({"models/d/good": b"good", "models/d/x/../../../../evil/evil": b"evil"})
+    (tmp_path / "down").mkdir()
+    with pytest.raises(InvalidAddress, match=r"models/d/x/\.\..*would lead elsewhere"):
+        exact.get(path, str(tmp_path / "down"), **options)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "down"]
+
+
+def test_of_a_list_each_blob_lands_in_the_local_folder_or_nowhere(exact: BlobFileSystem, tmp_path: Path) -> None:
+    exact.pipe({"models/d/../../good": b"good", "models/e/..": b"evil"})
+    exact.get(["models/d/../../good"], f"{tmp_path}/down/")
+    with pytest.raises((OSError, ValueError), match="down"):  # fsspec itself looks there since 2026
+        exact.get(["models/e/.."], f"{tmp_path}/down/")
     assert content(tmp_path) == {"down/good": b"good"}
 
 
