@@ -115,9 +115,13 @@ class BucketsSensor(BucketsOperator, BaseSensorOperator):
         with self._soft_fail_in_time():
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
-            except BucketsError as error:
+            except AirflowSkipException:
+                raise
+            except (BucketsError, AirflowException) as error:
                 if self.never_fail:
                     raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
+                if self.soft_fail and isinstance(error, AirflowSensorTimeout):  # Airflow 3.0 lets it fail
+                    raise AirflowSkipException(str(error)) from error
                 raise
 
     def _get_next_poke_interval(self, *arguments: Any, **keywords: Any) -> float:

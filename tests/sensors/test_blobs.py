@@ -537,7 +537,12 @@ def test_a_sensor_whose_time_is_up_fails_or_softly_skips(
 
 
 @pytest.mark.parametrize(
-    ("options", "ending"), [({}, AirflowSensorTimeout), ({"soft_fail": True}, AirflowSkipException)]
+    ("options", "ending"),
+    [
+        ({}, AirflowSensorTimeout),
+        ({"soft_fail": True}, AirflowSkipException),
+        ({"never_fail": True}, AirflowSkipException),
+    ],
 )
 def test_a_deferred_sensor_whose_time_is_up_fails_or_softly_skips(
     options: dict[str, bool], ending: type[Exception]
