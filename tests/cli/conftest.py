@@ -6,12 +6,25 @@ from pathlib import Path
 import pytest
 from airflow.cli.cli_parser import get_parser
 
+from airflow_here import before
 from cli.running import Cli, Ran
 from platform_rig import Platform
 
 
 @pytest.fixture
-def cli(platform: Platform, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+def commands() -> None:
+    """Skips a test where Airflow has not the commands of this provider."""
+    if before(3, 2):
+        pytest.skip("Airflow before 3.2 takes no commands of providers")
+
+
+@pytest.fixture
+def cli(
+    commands: None,  # noqa: ARG001 - it skips
+    platform: Platform,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Cli:
     """``airflow neuro-buckets …`` in this process: what Airflow does once it has started. No token is ever printed."""
     # Commands set it; afterwards it is as it was.
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
@@ -33,7 +46,7 @@ def cli(platform: Platform, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 
 
 @pytest.fixture
-def shell(platform: Platform, tmp_path: Path) -> dict[str, str]:  # noqa: ARG001 - it sets the connection
+def shell(commands: None, platform: Platform, tmp_path: Path) -> dict[str, str]:  # noqa: ARG001 - it sets the connection
     """The environment of a person's shell that has the connection, and a place for an Airflow home."""
     ours = {"AIRFLOW_HOME": str(tmp_path / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     hidden = ("AIRFLOW__CORE__UNIT_TEST_MODE", "_AIRFLOW_PROCESS_CONTEXT")

@@ -77,7 +77,9 @@ def test_without_a_connection_one_sentence_says_what_to_do(shell: dict[str, str]
 @pytest.fixture
 def silent_server() -> socket.socket:
     """A server that takes a connection, and never answers."""
-    return socket.create_server(("127.0.0.1", 0))
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(120)  # for a command that ends before it asks
+    return server
 
 
 def test_ctrl_c_stops_a_command_that_waits_with_no_traceback(

@@ -20,7 +20,8 @@ import json, runpy, sys
 from airflow.utils import db
 db.initdb()
 dag = runpy.run_path(sys.argv[1])["dag"]
-ended = dag.test(run_conf={"bucket": sys.argv[2]})
+from airflow_here import run_here
+ended = run_here(dag, bucket=sys.argv[2])
 states = {task.task_id: str(task.state) for task in ended.get_task_instances()}
 (added,) = [task for task in ended.get_task_instances() if task.task_id == "add_up"]
 from airflow.models.xcom import XComModel
@@ -54,7 +55,11 @@ def test_tables_are_written_read_and_added_up_wherever_results_are_kept(
     platform: Platform, bucket: str, tmp_path: Path, results_in: dict[str, str]
 ) -> None:
     before = platform.buckets()
-    home = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLE.parent)}
+    home = {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLE.parent),
+        "PYTHONPATH": str(Path(__file__).parents[1]),  # of `airflow_here`
+    }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(EXAMPLE), f"tables-{bucket}"[:40]],
         env={**os.environ, **home, **results_in, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},

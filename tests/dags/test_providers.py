@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from airflow_here import run_here
 from airflow_provider_neuro_buckets.buckets import Buckets
 from conformance.rigs.azure import AzureServer
 from conformance.rigs.registry import Servers
@@ -103,7 +104,7 @@ def test_the_same_dag_runs_on_a_bucket_of_every_provider(
         file = tmp_path / "data" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    run = main_job.test(run_conf={"data": str(tmp_path / "data"), "bucket": imported})
+    run = run_here(main_job, data=str(tmp_path / "data"), bucket=imported)
     states = {task.task_id: str(task.state) for task in run.get_task_instances()}
     assert set(states.values()) == {"success"}, states
     compared = run.get_task_instance("compare").xcom_pull(task_ids="compare")
