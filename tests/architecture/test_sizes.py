@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from architecture.source import NAME, Module
 
 LONGEST_MODULE = 350
@@ -11,6 +9,7 @@ LONGEST_FUNCTION = 60
 
 LONGER = {
     f"{NAME}.buckets.client": "one class with the reference's signatures and their promises, and hardly any code",
+    f"{NAME}.operators.groups.bucket_sync_group": "two thirds are its parameters, the rest the tasks in their order",
 }
 """Each module or function that is longer, and why that reads better than its parts would."""
 
@@ -33,7 +32,6 @@ def test_whatever_is_said_to_be_longer_is(package: list[Module]) -> None:
     assert not LONGER.keys() - too_long(package)
 
 
-@pytest.mark.parametrize("name", LONGER)
-def test_a_module_that_is_longer_says_so_itself(package: list[Module], name: str) -> None:
-    (module,) = [module for module in package if module.name == name]
-    assert "Longer than our modules are" in module.text
+def test_a_module_that_is_longer_says_so_itself(package: list[Module]) -> None:
+    for module in package:
+        assert ("Longer than our modules are" in module.text) == (module.name in LONGER), module.name
