@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -172,6 +174,13 @@ class FilesystemPlace:
         return file
 
     def _make_folder_of(self, path: str) -> None:
+        """Make a folder below the first of all, which for object stores is a bucket that nobody has asked to make.
+
+        :raises FileNotFoundError: that is not there.
+        """
+        top = path[: path.find("/", 1)]
+        if not self.fs.exists(top):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), top)
         self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
 
 
