@@ -285,9 +285,10 @@ class LocalTarget:
         """
         if not size:
             return
-        if os.fstat(self._file).st_size == size:
+        present = os.fstat(self._file).st_size
+        if present == size:
             self.written = temporary.written(self._file, size)
-        else:
+        elif present:  # cut to nothing, even from nothing, ext4 writes all of a file to the disk in `close`
             os.ftruncate(self._file, 0)
         disk = os.fstatvfs(self._file)
         if disk.f_blocks and disk.f_bfree * disk.f_frsize < size - sum(map(len, self.written)):
