@@ -106,7 +106,7 @@ class FilesystemPlace:
     async def look_up(self, key: str) -> Entry | None:
         """Return what the filesystem tells of a file now; `None` if there is none."""
         path = self.path_of(key)
-        self.fs.invalidate_cache(self.path_of(""))
+        self.fs.invalidate_cache(path.rpartition("/")[0])
         with suppress(FileNotFoundError):
             return self.entry(await self.do(lambda: self.fs.info(path)))
         return None

@@ -122,12 +122,15 @@ class Ledger:
         return gzip.compress(json.dumps(state).encode(), 1, mtime=0)
 
 
+_KEPT = {"bytes": int, "moved": int, "verified": int, "notes": dict, "done": str}
+
+
 def _state(kept: bytes) -> dict[str, Any]:
     try:
         state = json.loads(gzip.decompress(kept))
     except (EOFError, OSError, ValueError, zlib.error):
         state = None
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or any(not isinstance(state.get(name), kind) for name, kind in _KEPT.items()):
         raise InvalidAnswer("what an earlier try has noted cannot be read", remedy="Plan again")
     return state
 

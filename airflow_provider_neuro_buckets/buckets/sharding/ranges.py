@@ -14,6 +14,8 @@ from airflow_provider_neuro_buckets.buckets.sharding.places import BucketPlace, 
 WANTED = 32
 """So many ranges are enough to keep those busy that are listed at once, although some are small."""
 AT_ONCE = 8
+MOST_ENTRIES = 20_000
+"""So many entries of single levels are in memory at most, and a page or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ async def divide(leading: Sequence[Place], following: Sequence[Place] = (), *, w
     waiting, whole, levels = deque([""]), list[Range](), list[Range]()
     if len(buckets) < len(places):
         return [Range("")]
-    while waiting and len(waiting) + len(whole) < wanted:
+    entries = 0
+    while waiting and len(waiting) + len(whole) < wanted and entries < MOST_ENTRIES:
         folder = waiting.popleft()
         found = await asyncio.gather(*(place.level(folder) for place in buckets))
         known = [level for level in found if level is not None]
@@ -60,5 +63,6 @@ async def divide(leading: Sequence[Place], following: Sequence[Place] = (), *, w
             whole.append(Range(folder))
             continue
         levels.append(Range(folder, [level.entries for level in known]))
+        entries += sum(len(level.entries) for level in known)
         waiting += sorted({inner for level in known[: len(leading)] for inner in level.folders})
     return [*levels, *whole, *map(Range, waiting)]
