@@ -270,6 +270,15 @@ def test_disk_usage_counts_blobs_and_bytes(platform: Platform, bucket: str) -> N
     assert json.loads(json.dumps(full)) == full
 
 
+def test_disk_usage_tells_the_log_how_far_it_is(
+    platform: Platform, bucket: str, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_neuro_buckets.hooks.progress.EVERY_SECONDS", 0.0)
+    platform.put(bucket, a=b"1")
+    BucketDiskUsageOperator(task_id="t", bucket_id_or_name=bucket).execute({})
+    assert "Counting: 1 files" in said()
+
+
 @pytest.mark.usefixtures("platform")
 def test_disk_usage_of_no_bucket_is_told() -> None:
     with pytest.raises(ResourceNotFound, match="no-such-bucket"):

@@ -179,6 +179,18 @@ def test_credentials_that_nobody_got_are_deleted_again(
     assert set(known(platform)) == before
 
 
+def test_credentials_that_nobody_got_and_nobody_can_delete_do_not_hide_why(
+    platform: Platform, bucket: str, name: str, said: Callable[[], str]
+) -> None:
+    def save(_: str) -> None:
+        platform.ask(lambda buckets: buckets.persistent_credentials_rm(name))
+        raise NoRoom
+
+    with pytest.raises(NoRoom):
+        create(bucket_ids=[bucket], name=name, save_connection=save)
+    assert "are of no use, and could not be deleted" in said()
+
+
 def test_credentials_that_were_there_before_stay_when_they_cannot_be_handed_over(
     platform: Platform, bucket: str, name: str
 ) -> None:

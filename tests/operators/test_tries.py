@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
 from airflow_provider_neuro_buckets.buckets.errors import TransferError
 from airflow_provider_neuro_buckets.operators import tries as module
@@ -237,3 +239,28 @@ def test_a_retry_copies_only_what_the_first_try_did_not_and_what_changed_since(p
     platform.put(bucket, **{"d/a": b"A", "d/c": b"c"})
     done = copy.execute(second(None))
     assert (done["files"], done["kept"]) == (2, 1)
+
+
+class FullStore(States):
+    """Takes the mark of the first try, and nothing more."""
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        if self.kept:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR, detail={"it": "is full"}))
+        super().set(key, value, retention=retention)
+
+
+def test_a_store_that_takes_no_notes_does_not_hide_why_a_transfer_failed(
+    upload: Upload, caplog: pytest.LogCaptureFixture
+) -> None:
+    states = FullStore()
+
+    def fail() -> None:
+        with tries_of(upload(), first(states)) as tries:
+            tries.begins("large", "version", lambda: "its parts")
+            raise TransferError("some files failed")
+
+    with pytest.raises(TransferError, match="some files failed"):
+        fail()
+    assert "The next try will begin the large uploads anew" in caplog.text
+    assert states.kept[MARK]["uploads"] == {}
