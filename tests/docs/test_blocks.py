@@ -67,6 +67,8 @@ def test_every_block_is_run_or_read_or_says_why_not(page: Path) -> None:
 def test_whatever_is_not_run_says_why() -> None:
     reasons = {block.place: block.not_run for page in PAGES for block in blocks_of(page) if block.not_run}
     assert [place for place, reason in reasons.items() if len(reason.split()) < 3] == []
+    named = [path for reason in reasons.values() for path in re.findall(r"tests/[\w/.]*\w", reason)]
+    assert [path for path in named if not (ROOT / path).exists()] == []
     assert len(reasons) < sum(len(blocks_of(page)) for page in PAGES) / 4
 
 

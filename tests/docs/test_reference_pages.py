@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from airflow_provider_neuro_buckets import get_provider_info
+from airflow_provider_neuro_buckets import buckets, get_provider_info
+from airflow_provider_neuro_buckets.buckets import sharding
 from docs.pages import DOCS, anchors_of
 
 INFO = get_provider_info()
@@ -42,14 +43,29 @@ def test_a_docstring_says_parameters_xcom_and_errors(kind: type) -> None:
     assert ":raises " in said
 
 
+def shown_on(*pages: str) -> set[str]:
+    """Return the names that directives on these pages show."""
+    text = "".join((REFERENCE / page).read_text() for page in pages)
+    names = set(re.findall(r"auto(?:class|function):: (?:[\w.]*\.)?(\w+)", text))
+    for module, members in re.findall(r"automodule:: (\S+)\n +:members:((?: [\w, \n]+)?)", text):
+        found = vars(importlib.import_module(module))
+        names |= set(re.findall(r"\w+", members)) or {
+            name for name, value in found.items() if getattr(value, "__module__", None) == module
+        }
+    return names
+
+
 @pytest.mark.parametrize("kind", ["operators", "sensors"])
 def test_each_has_a_heading_of_its_own(kind: str) -> None:
     names = {found.__name__ for found in classes(kind) if not is_base(found)}
     assert {name.lower() for name in names} <= anchors_of(REFERENCE / f"{kind}.md")
-    shown = set(re.findall(r"autoclass:: (?:[\w.]*\.)?(\w+)", (REFERENCE / f"{kind}.md").read_text()))
-    assert names <= shown
+    assert names <= shown_on(f"{kind}.md")
 
 
 def test_each_trigger_is_shown() -> None:
-    shown = set(re.findall(r"autoclass:: (?:[\w.]*\.)?(\w+)", (REFERENCE / "triggers.md").read_text()))
-    assert {found.__name__ for found in classes("triggers")} <= shown
+    assert {found.__name__ for found in classes("triggers")} <= shown_on("triggers.md")
+
+
+def test_each_name_of_the_client_is_shown() -> None:
+    aliases = {"BlobURI", "Job", "LocalPath"}
+    assert not {*buckets.__all__, *sharding.__all__} - aliases - shown_on("client.md", "errors.md")
