@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
 # The reference imports operators, and they Airflow, which makes itself a home.
@@ -30,9 +35,21 @@ default_role = "code"
 """`One backtick` in a docstring."""
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
-autodoc_typehints = "none"
-"""Signatures show names and defaults; what a parameter takes, its sentence says."""
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+python_use_unqualified_type_names = True
 
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!airflow_provider_neuro_buckets).*")]
 """Names of others lead nowhere; each of ours must lead somewhere."""
+
+
+def setup(app: Sphinx) -> None:
+    """Let parameters keep the underscore at their end, which otherwise makes a link of a word."""
+
+    def keep_underscores(
+        _app: object, _what: str, _name: str, _object: object, _options: object, lines: list[str]
+    ) -> None:
+        lines[:] = [re.sub(r"^(:param \w+)_:", r"\1\\_:", line) for line in lines]
+
+    app.connect("autodoc-process-docstring", keep_underscores)
