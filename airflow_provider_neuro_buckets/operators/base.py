@@ -108,7 +108,8 @@ class ChangingOperator(BucketsOperator):
 
     :param dry_run: do everything but that: find out what would be deleted or replaced, write the first of it and how
         much it is to the task's log, and return the usual XCom with ``"dry_run": True`` in it. A template may say
-        ``true`` or ``false``; in the `default_args` of a DAG it is good for all its tasks.
+        ``true`` or ``false``; in the `default_args` of a DAG it is good for all its tasks, which Airflow before 3.0.2
+        refuses if one of them is mapped whose operator has no such argument.
     """
 
     template_fields: Sequence[str] = (*BucketsOperator.template_fields, "is_dry_run")

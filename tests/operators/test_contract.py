@@ -105,7 +105,7 @@ def test_it_can_be_mapped(kind: type[BucketsOperator]) -> None:
 def test_default_arguments_of_a_dag_reach_it(kind: type[BucketsOperator]) -> None:
     """One of them makes a rehearsal of a whole DAG.
 
-    Airflow 3.0 refuses one that a mapped task does not know, whatever its operator.
+    Airflow before 3.0.2 refuses one that a mapped task does not know, whatever its operator.
     """
     arguments: dict[str, Any] = {"neuro_buckets_conn_id": "special", "dry_run": True}
     if before(3, 1):
