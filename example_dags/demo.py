@@ -39,6 +39,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="neuro-buckets-demo-") as home:
             os.environ["TMPDIR"] = tempfile.tempdir = home
             print("demo: starting the local platform", flush=True)
+            Path(home, "airflow").mkdir()  # Airflow 3.0 does not make it
             with local_platform() as platform:
                 return _run_in_child(Path(home), platform.connection, options.data)
     except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,10 @@ def dags_in(path: Path) -> Any:
 
 def run_here(dag: Any, **conf: Any) -> Any:
     """Run a DAG in this process; return its run. In Airflow 3.0.0 only the scheduler's kind of DAG can."""
-    runnable = dag if hasattr(dag, "test") else import_module("airflow.models.dag").DAG.from_sdk_dag(dag)
-    return runnable.test(run_conf=conf)
+    if hasattr(dag, "test"):
+        return dag.test(run_conf=conf)
+    runnable = import_module("airflow.models.dag").DAG.from_sdk_dag(dag)
+    return runnable.test(run_conf=conf, logical_date=datetime.now(UTC))  # without it, templates have no `ds` there
 
 
 def masked_texts() -> set[str]:

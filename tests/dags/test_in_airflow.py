@@ -35,11 +35,12 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.common.compat.sdk import redact
 from airflow.sdk import DAG
+from airflow.sdk.definitions.asset import AssetUniqueKey
 from airflow.utils import db
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_here import DagSerialization, dags_in, masked_texts
+from airflow_here import DagSerialization, dags_in, masked_texts, run_here
 from airflow_provider_neuro_buckets.buckets import Buckets, errors
 from platform_rig import Platform, WatchedPlatform, closed_port
 
@@ -103,7 +104,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Any:
 
     def run(dag_id: str, **params: Any) -> Run:
         capfd.readouterr()
-        ended = dags[dag_id].test(run_conf=params)
+        ended = run_here(dags[dag_id], **params)
         tasks = ended.get_task_instances()
         return Run(
             state=str(ended.state),
@@ -277,9 +278,10 @@ async def test_the_watcher_of_the_example_tells_the_task_what_to_read(
                 await buckets.put_blob(name, f"incoming/{number}.csv", b"1,2,3")
                 await asyncio.wait([coming], timeout=0.2)
             event = AssetEvent(extra={"from_trigger": True, "payload": (await coming).payload})
-        (blob,) = module.blobs_of({module.incoming: [event]})
+        events_of = {AssetUniqueKey.from_asset(module.incoming): [event]}
+        (blob,) = module.blobs_of(events_of)
         assert blob["key"].removeprefix("incoming/").removesuffix(".csv").isdigit()
-        read = await asyncio.to_thread(module.process.function, {module.incoming: [event]})
+        read = await asyncio.to_thread(module.process.function, events_of)
         assert read == {"blobs": 1, "bytes": 5}
         await buckets.rm(name, force=True)
 

@@ -295,7 +295,8 @@ RUN = """
 import runpy, sys
 from airflow.utils import db
 db.initdb()
-runpy.run_path(sys.argv[1], run_name="__main__")
+from airflow_here import run_here
+run_here(runpy.run_path(sys.argv[1])["dag"])
 """
 
 
@@ -306,6 +307,7 @@ def test_the_example_shares_a_bucket_and_takes_it_back(platform: Platform, tmp_p
     environment = {name: value for name, value in os.environ.items() if name != "AIRFLOW__CORE__UNIT_TEST_MODE"} | {
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__CORE__DAGS_FOLDER": str(alone.parent),
+        "PYTHONPATH": str(Path(__file__).parents[1]),  # of `airflow_here`
     }
     ran = subprocess.run(
         [sys.executable, "-c", RUN, str(alone)], env=environment, capture_output=True, text=True, check=False
