@@ -13,7 +13,8 @@ class CopyJob:
     """Move everything that lies in `src` to `dst`, whatever that holds.
 
     Keys that cannot be local files are refused by a local folder and by a filesystem, as a download does; of two keys
-    that would meet in one local path, such as ``a`` and ``a/b``, one arrives and the other fails.
+    that would meet in one local path, such as ``a`` and ``a/b``, one arrives and the other fails. On a file system that
+    takes ``a`` and ``A`` for one name, the later one stays.
 
     :raises ConfigurationError: neither is in a bucket.
     """
@@ -44,7 +45,10 @@ class SyncJob:
 
 @dataclass(frozen=True, slots=True)
 class DeleteJob:
-    """Delete what lies below an address of a bucket, as a folder; a blob of exactly that key stays."""
+    """Delete what lies below an address of a bucket, as a folder; a blob of exactly that key stays.
+
+    The keys that are listed by the plan are deleted, whatever they hold by then.
+    """
 
     end: BucketEnd
 

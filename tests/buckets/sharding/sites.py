@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -76,8 +77,11 @@ async def run_all(
     """Do a job from its plan to its conclusion; all values go through JSON on the way, as in Airflow."""
     plan = await plan_shards(job, work=site.work, shards=shards)
     plan = Plan.of(json.loads(json.dumps(plan.as_json())))
-    for shard in plan.shards:
+
+    async def run(shard: Shard) -> None:
         one = Shard.of(json.loads(json.dumps(shard.as_json())))
         done = await run_shard(one, job, work=site.buckets, progress=progress)
         assert (done.items, done.bytes, done.failed) == (shard.items, shard.bytes, 0)
+
+    await asyncio.gather(*map(run, plan.shards))
     return plan, await conclude(plan, work=site.buckets)

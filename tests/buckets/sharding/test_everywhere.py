@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.sharding import (
+    BucketEnd,
     CopyJob,
     DeleteJob,
     FilesystemEnd,
@@ -16,7 +18,9 @@ from airflow_provider_neuro_buckets.buckets.sharding import (
     SyncJob,
 )
 from buckets.sharding.sites import Site, Sites, files_of, run_all
+from buckets.transfer.clients import at, client
 from buckets.transfer.trees import plant, snapshot
+from metered import metered
 
 # Azure's SDK, around the store, hands large bodies to aiohttp in one piece.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
@@ -48,6 +52,21 @@ async def test_within_a_bucket(aws: Site) -> None:
     await aws.fill(below("src", TREE))
     await run_all(CopyJob(aws.end("src"), aws.end("dst")), aws)
     assert await aws.holds("dst/") == TREE
+
+
+async def test_what_a_service_copies_by_itself_does_not_pass_through_here_whichever_client_asks(
+    aws: Site, aws_too: Site
+) -> None:
+    await aws.fill(below("src", TREE))
+    async with metered(aws.rig.keys.credentials["endpoint_url"]) as meter:
+        through = {"endpoint_url": meter.url}
+        keys = [replace(one, credentials={**one.credentials, **through}) for one in (aws.rig.keys, aws_too.rig.keys)]
+        async with client((aws.rig.bucket, keys[0])) as one, client((aws_too.rig.bucket, keys[1])) as other:
+            job = CopyJob(BucketEnd(one, at(aws.rig.bucket, "src")), BucketEnd(other, at(aws_too.rig.bucket)))
+            _, report = await run_all(job, aws)
+    assert await aws_too.holds() == TREE
+    assert report.moved == SIZE
+    assert 0 < meter.total < 100_000
 
 
 @pytest.mark.parametrize(("name", "verified"), [("aws", len(TREE)), ("azure", len(TREE) - 1)])
