@@ -61,7 +61,7 @@ class Failed:
     def kind(self) -> str:
         """What was done, and what became of it: of a folder, of the files that failed."""
         errors = self.error.failures.values() if isinstance(self.error, TransferError) else [self.error]
-        return f"{self.operation}: {', '.join(sorted({type(error).__name__ for error in errors}))}"
+        return f"{self.operation} {', '.join(sorted({type(error).__name__ for error in errors}))}"
 
     @property
     def attempts(self) -> int:
@@ -121,7 +121,9 @@ class Figures:
         attempts = defaultdict[str, list[int]](list)
         for one in self.failed:
             attempts[one.kind].append(one.attempts)
-        told = ", ".join(f"{kind} {len(made)}" for kind, made in sorted(attempts.items())) or "none"
+        told = "; ".join(
+            f"{kind}: {len(made)}, after up to {max(made)} attempts" for kind, made in sorted(attempts.items())
+        )
         return [
             ("seed", str(self.seed)),
             ("duration", f"{self.seconds:,.0f} s"),
@@ -133,12 +135,12 @@ class Figures:
             ("requests", f"{self.requests:,}"),
             ("requests that failed", f"{self.faults.total():,} ({kinds})"),
             ("attempts made again", f"{self.retries:,}"),
-            ("operations that ended with an error", f"{len(self.failed):,} ({told})"),
+            ("operations that ended with an error", f"{len(self.failed):,} ({told or 'none'})"),
             ("largest memory of the client's process", f"{self.most_memory_mib:,} MiB"),
             ("uploads begun whose answer was lost: their id is unknown", f"{self.unheard:,}"),
             ("files lost, truncated or mixed, good files destroyed", str(len(self.wrong))),
             ("uploads that could not be aborted in time, as the log told", str(self.not_aborted)),
-            ("uploads left open whose beginning was answered", str(len(self.uploads_left))),
+            ("uploads left open that the client knew of", str(len(self.uploads_left))),
             ("temporary files left", str(len(self.files_left))),
             ("sockets left", str(self.sockets_left)),
             ("tasks left", str(len(self.tasks_left))),
@@ -292,15 +294,17 @@ class Soaked:
         self.shared.setdefault(key, {None}).add(version)
         async with self._counted("write shared"):
             await self._buckets.put_blob(self._bucket, key, content_of(version))
+            self.shared[key].discard(None)  # nobody deletes it
         async with self._counted("read shared"):
             path = home / "shared"
             await self._buckets.download_file(self._at(key), path)
             self._see_shared(key, path.read_bytes(), "a download")
 
-    def _see_shared(self, key: str, content: bytes, where: str) -> None:
-        if not any(one is not None and content_of(one) == content for one in self.shared[key]):
-            self._figures.wrong.append(f"{where} of {key}: {len(content)} bytes that nobody wrote")
-        self._moved(content)
+    def _see_shared(self, key: str, content: bytes | None, where: str) -> None:
+        if not any((None if one is None else content_of(one)) == content for one in self.shared[key]):
+            size = "nothing" if content is None else f"{len(content)} bytes"
+            self._figures.wrong.append(f"{where} of {key}: {size} that nobody wrote")
+        self._moved(content or b"")
 
     # What must be true in the end
 
@@ -310,6 +314,6 @@ class Soaked:
         for key in self.may_be.keys() | self.shared.keys() | there:
             content = await rig.get(key) if key in there else None
             if key in self.shared:
-                self._see_shared(key, content or b"?", "the blob")
+                self._see_shared(key, content, "the blob")
             else:
                 self._see(key, content, "the blob")
