@@ -37,6 +37,7 @@ DAG_ID, DAG_FILES = "neuro_buckets_distributed", Path(__file__).parents[1] / "te
 LATENCY_SECONDS, LATE_CONCURRENCY = 0.02, 4
 SAMPLE, SIZE, FEW = 1000, 1024, 16
 PUTS_AT_ONCE = 64
+LONGEST_RUN_SECONDS = 3600.0
 CALIBRATION = (40, 10)
 """Parts of the many blobs that are copied before, by which a forecast learns what this machine is like."""
 
@@ -88,7 +89,7 @@ class Bench:
         """Copy a folder, and wait for the end of the run."""
         ends = {"src": f"blob:{self._src}/{folder}", "dst": f"blob:{self._dst}/{into}"}
         run_id = self._airflow.run(DAG_ID, **ends, shards=shards, conn=conn)
-        state = self._airflow.ended(DAG_ID, run_id)
+        state = self._airflow.ended(DAG_ID, run_id, seconds=LONGEST_RUN_SECONDS)
         assert state == "success", self._airflow.said()
         tasks = self._airflow.tasks(DAG_ID, run_id)
         moved = [task for task in tasks if task["task_id"] == "move.transfer"]

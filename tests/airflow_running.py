@@ -103,12 +103,12 @@ class RunningAirflow:
         request.add_header("Authorization", f"Bearer {self._token}")
         return _json(request)
 
-    def until(self, what: str, question: Callable[[], T | None]) -> T:
-        """Ask until there is an answer that counts as true, and return it.
+    def until(self, what: str, question: Callable[[], T | None], *, seconds: float = PATIENCE_SECONDS) -> T:
+        """Ask until there is an answer that counts as true, and return it; for so many seconds at most.
 
         While the API does not answer, or has no such thing, there is none. Fails when a command has ended.
         """
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + seconds
         problem: object = None
         while time.monotonic() < end and all(process.poll() is None for process in self.started):
             try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 from urllib.parse import quote
 
-from airflow_running import GLANCE_SECONDS, RunningAirflow, kill
+from airflow_running import GLANCE_SECONDS, PATIENCE_SECONDS, RunningAirflow, kill
 from distributed.redis_server import redis
 from distributed.worker_name import VARIABLE, worker_name
 
@@ -81,14 +81,14 @@ class Distributed(RunningAirflow):
         tasks: list[dict[str, Any]] = self.get(f"{path}?limit=500")["task_instances"]
         return tasks
 
-    def ended(self, dag_id: str, run_id: str) -> str:
-        """Wait until a run has ended; return its state."""
+    def ended(self, dag_id: str, run_id: str, *, seconds: float = PATIENCE_SECONDS) -> str:
+        """Wait until a run has ended, for so many seconds at most; return its state."""
 
         def state() -> str | None:
             found = str(self.get(f"/dags/{dag_id}/dagRuns/{quote(run_id)}")["state"])
             return found if found in {"success", "failed"} else None
 
-        return self.until(f"the end of {dag_id}", state)
+        return self.until(f"the end of {dag_id}", state, seconds=seconds)
 
     def until_in(self, dag_id: str, run_id: str, what: str, question: Callable[[], object]) -> None:
         """Wait for something in a run; fails if that ends first."""
