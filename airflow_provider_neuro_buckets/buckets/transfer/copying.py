@@ -99,7 +99,8 @@ class Copier:
         self.reporter.start(wanted.relative, wanted.meta.size)
         try:
             proof = await self._once(wanted)
-        except (Conflict, IntegrityError, InvalidAnswer):
+        except (Conflict, IntegrityError, InvalidAnswer) as error:
+            log.warning("%s; copied once more", error)
             wanted = WantedCopy(await self.src.store.head(wanted.meta.key), wanted.key, wanted.relative)
             proof = await self._once(wanted)
         self.reporter.complete(wanted.relative, wanted.meta.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import AsyncIterator
@@ -44,6 +45,8 @@ from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class WantedBlob:
@@ -75,7 +78,8 @@ class Fetcher:
         self.reporter.start(wanted.relative, wanted.meta.size)
         try:
             moved = await self._once(wanted, size)
-        except (Conflict, IntegrityError, InvalidAnswer):
+        except (Conflict, IntegrityError, InvalidAnswer) as error:
+            log.warning("%s; read once more", error)
             wanted = WantedBlob(await self.store.head(wanted.meta.key), wanted.names, wanted.relative)
             moved = await self._once(wanted, size)
         self.reporter.complete(wanted.relative, wanted.meta.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.walk import EmptyFolder, Entered, LocalFile, Unusable, Walk
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,7 +156,8 @@ class Upload:
         self.reporter.start(file.relative, file.size)
         try:
             stored = await self._send(path, key, file)
-        except IntegrityError:
+        except IntegrityError as error:
+            log.warning("%s; sent once more", error)
             stored = await self._send(path, key, file)
         self.reporter.complete(file.relative, stored.size)
         return Moved(stored.size, stored.proof)
