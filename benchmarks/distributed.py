@@ -172,7 +172,6 @@ def bench() -> Iterator[Bench]:
 
 def speed_up(bench: Bench, blobs: int) -> dict[str, Any]:
     """Copy the same folder with one worker and with two, at a store that is late."""
-    bench.put("late", blobs)
     one = bench.run("late", into="one", shards=2, conn="late")
     bench.add_worker()
     two = bench.run("late", into="two", shards=2, conn="late")
@@ -189,18 +188,20 @@ def speed_up(bench: Bench, blobs: int) -> dict[str, Any]:
     }
 
 
+def sizes(blobs: int) -> list[int]:
+    """Return how many blobs are copied, again and again, until it is so many."""
+    return [*(blobs // part for part in CALIBRATION), blobs]
+
+
 def scale(bench: Bench, blobs: int, shards: int) -> dict[str, Any]:
     """Copy small blobs with two workers: next to none, which tells what is idle, a few for a forecast, and many."""
-    bench.put("few", FEW)
     with bench.peaks() as idle:
         bench.run("few", into="few", shards=2, conn="direct")
-    sizes = [blobs // part for part in CALIBRATION]
-    calibration = [_copied(bench, f"calibration-{size}", size, shards, idle) for size in sizes]
-    return {"calibration": calibration, "scale": _copied(bench, "many", blobs, shards, idle)}
+    *calibration, many = [_copied(bench, str(size), size, shards, idle) for size in sizes(blobs)]
+    return {"calibration": calibration, "scale": many}
 
 
 def _copied(bench: Bench, folder: str, blobs: int, shards: int, idle: Peaks) -> dict[str, Any]:
-    bench.put(folder, blobs)
     with bench.peaks() as peaks:
         ran = bench.run(folder, into=folder, shards=shards, conn="direct")
     bench.check(folder, blobs)
@@ -230,6 +231,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     with bench() as running:
+        for folder, count in {
+            "late": options.late_blobs,
+            "few": FEW,
+            **{str(n): n for n in sizes(options.blobs)},
+        }.items():
+            running.put(folder, count)
         measured = {
             "two_workers": speed_up(running, options.late_blobs),
             **scale(running, options.blobs, options.shards),
