@@ -63,11 +63,25 @@ def dags_in(path: Path) -> Any:
     return _DagBag(path) if before(3, 1) else _DagBag(path, bundle_name="any")
 
 
+def keep_dags() -> None:
+    """Let Airflow 3.0 know the DAGs of its bundles: without, it runs no task with an asset. Later ones see to it."""
+    if not before(3, 1):
+        return
+    manager = import_module("airflow.dag_processing.bundles.manager").DagBundlesManager()
+    manager.sync_bundles_to_db()
+    for bundle in manager.get_all_dag_bundles():
+        _DagBag(bundle.path, include_examples=False).sync_to_db(bundle.name, bundle_version=None)
+
+
 def run_here(dag: Any, **conf: Any) -> Any:
     """Run a DAG in this process; return its run. In Airflow 3.0.0 only the scheduler's kind of DAG can."""
     if hasattr(dag, "test"):
         return dag.test(run_conf=conf)
     runnable = import_module("airflow.models.dag").DAG.from_sdk_dag(dag)
+    nothing = import_module("airflow.sdk.definitions._internal.expandinput").EXPAND_INPUT_EMPTY
+    for task in runnable.tasks:  # of mapped functions; Airflow copies what it then knows by its identity
+        if getattr(task, "expand_input", None) == nothing:
+            task.expand_input = nothing
     return runnable.test(run_conf=conf, logical_date=datetime.now(UTC))  # without it, templates have no `ds` there
 
 

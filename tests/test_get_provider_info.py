@@ -21,7 +21,7 @@ from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.triggers.base import BaseTrigger
 from packaging.utils import canonicalize_name
 
-from airflow_here import BaseHook
+from airflow_here import BaseHook, needs
 from airflow_provider_neuro_buckets import get_provider_info
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
@@ -57,6 +57,7 @@ def test_the_connection_type_follows_the_strict_schema_too() -> None:
     jsonschema.validate(INFO["connection-types"], strict)
 
 
+@needs(3, 2, reason="takes the fields of a form from the hook alone")
 def test_a_misspelt_key_of_the_form_would_be_noticed() -> None:
     strict = schema("provider.yaml.schema.json")["properties"]["connection-types"]
     broken = {**CONNECTION_TYPE, "ui-field-behaviour": {"hidden_fields": ["port"]}}
@@ -119,6 +120,7 @@ def form() -> Any:
     return ours
 
 
+@needs(3, 2, reason="takes the fields of a form from the hook alone")
 def test_the_form_in_the_browser_shows_host_and_token_under_names_that_people_know() -> None:
     fields = form().standard_fields
     assert (fields.host.title, fields.password.title) == ("Platform API URL", "Token")
@@ -128,6 +130,7 @@ def test_the_form_in_the_browser_shows_host_and_token_under_names_that_people_kn
     assert not fields.password.hidden
 
 
+@needs(3, 2, reason="takes the fields of a form from the hook alone")
 def test_the_form_in_the_browser_has_every_field_of_the_extra_with_label_and_help() -> None:
     fields = form().extra_fields
     assert set(fields) == set(CONNECTION_TYPE["conn-fields"])
@@ -146,7 +149,9 @@ def test_the_form_in_the_browser_names_the_type_as_people_do() -> None:
 def test_the_form_offers_exactly_the_fields_that_the_hook_reads() -> None:
     """A field of the form that the hook refuses would make the connection unusable; one it lacks could not be set."""
 
-    connection = Connection(conn_id="c", host="https://api.example.org/api/v1", password="token")
+    connection = Connection(
+        conn_id="c", conn_type="neuro_buckets", host="https://api.example.org/api/v1", password="token"
+    )
     values = {"verify": "true", "persistent_credentials_secret": "{}"}
     for name, field in CONNECTION_TYPE["conn-fields"].items():
         is_number = {"integer", "number"} & set(field["schema"]["type"])

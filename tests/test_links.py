@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from airflow.sdk import DAG, BaseOperatorLink
 
-from airflow_here import DagSerialization
+from airflow_here import DagSerialization, before
 from airflow_provider_neuro_buckets.links import BucketLink
 from airflow_provider_neuro_buckets.operators.base import BucketsOperator
 from airflow_provider_neuro_buckets.operators.blobs import BucketBlobRmOperator, BucketPutBlobOperator
@@ -101,5 +101,6 @@ def test_the_scheduler_keeps_the_links_name_for_the_browser() -> None:
         BucketBlobRmOperator(task_id="one", uri="blob:lake/a")
         BucketBlobRmOperator.partial(task_id="many").expand(uri=["blob:lake/a", "blob:lake/b"])
     back = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
-    for task in back.task_dict.values():
+    # Airflow 3.0 asks no mapped task for them.
+    for task in [back.task_dict["one"]] if before(3, 1) else back.task_dict.values():
         assert task.extra_links == ["Bucket"]

@@ -40,7 +40,7 @@ from airflow.utils import db
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_here import DagSerialization, dags_in, masked_texts, run_here
+from airflow_here import DagSerialization, before, dags_in, keep_dags, masked_texts, needs, run_here
 from airflow_provider_neuro_buckets.buckets import Buckets, errors
 from platform_rig import Platform, WatchedPlatform, closed_port
 
@@ -80,6 +80,7 @@ def database() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps(BUNDLES))
         db.initdb()
+        keep_dags()
         yield
 
 
@@ -121,6 +122,8 @@ def run(capfd: pytest.CaptureFixture[str]) -> Any:
 def link_of(dag: DAG, task: TaskInstance) -> str:
     """Return the link that the browser shows beside a task, found as Airflow's API finds it."""
     kept = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task(task.task_id)
+    if not hasattr(kept, "get_extra_links"):
+        return ""  # a mapped task has none in Airflow 3.0
     return str(kept.get_extra_links(task, "Bucket") or "")
 
 
@@ -213,7 +216,9 @@ def test_a_dag_that_waits_for_an_asset_is_due_once_a_task_has_written_it(run: An
     read = run("neuro_buckets_assets_reader")
     assert read.results["read_report"] == {"rows": 3, "events": 0}, read.said
     with create_session() as session:
-        session.get_one(DagModel, "neuro_buckets_assets_reader").is_paused = False
+        session.scalars(
+            select(DagModel).where(DagModel.dag_id == "neuro_buckets_assets_reader")
+        ).one().is_paused = False
     again = run("neuro_buckets_assets")
     assert again.state == "success", again.said
     with create_session() as session:
@@ -304,7 +309,8 @@ def test_one_task_for_each_folder_that_is_there_when_the_dag_runs(run: Any, plat
     assert len(done.results["find_archived"]) == 6
     assert (done.results["read_report"]["files"], done.results["read_report"]["bucket"]["files"]) == (6, 12)
     assert done.results["remove_folders"] == {"files": 6, "dry_run": True}
-    assert done.said.count("would be deleted") == 6
+    would = [line.partition("blob:")[2] for line in done.said.splitlines() if "would be deleted" in line]
+    assert len(set(would) - {""}) == 6  # Airflow 3.0 prints each line of a log several times
     assert done.results["remove_bucket"] == {"deleted": True, "files": 6 + 6 + 1}
     assert platform.buckets() == before
 
@@ -334,6 +340,7 @@ def test_a_bucket_is_imported_with_keys_of_a_connection_that_nobody_gets_to_see(
     assert keys["secret_access_key"] not in str(kept)
 
 
+@needs(3, 1, reason="keeps the links of no task that runs in one process")
 def test_each_task_has_a_link_to_the_web_console_of_its_connection(
     run: Any, platform: Platform, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -511,7 +518,8 @@ def test_a_retry_uploads_only_what_the_try_before_it_did_not_and_another_run_eve
     (tmp_path / "leads out").symlink_to("/")
     done = run("retried_upload", bucket=bucket, src=str(tmp_path))
     assert (done.states, done.tries) == ({"upload": "success"}, {"upload": 2}), done.said
-    assert "What an earlier try has moved since" in done.said  # so Airflow has kept the mark
+    if not before(3, 3):
+        assert "What an earlier try has moved since" in done.said  # so Airflow has kept the mark
     moved = {name: done.results["upload"][name] for name in ("files", "bytes", "kept", "unchanged")}
     assert moved == {"files": 1, "bytes": len(b"new"), "kept": 3, "unchanged": 0}
     assert platform.keys(bucket) == ["up/1", "up/2", "up/3", "up/changing"]
@@ -519,6 +527,7 @@ def test_a_retry_uploads_only_what_the_try_before_it_did_not_and_another_run_eve
     assert (again.tries, again.results["upload"]["files"], again.results["upload"]["kept"]) == ({"upload": 1}, 4, 0)
 
 
+@needs(3, 1, reason="ends with a task that is terminated, where all tasks run in one process")
 def test_a_task_that_airflow_terminates_stops_its_upload_and_leaves_no_part_f88_f99(
     run: Any, watched: WatchedPlatform, tmp_path: Path
 ) -> None:
@@ -557,6 +566,7 @@ def test_a_sensor_gives_the_same_xcom_in_every_mode(run: Any, platform: Platform
     assert sorted(platform.keys(bucket)) == ["deferred", "in/late.csv"]
 
 
+@needs(3, 2, reason="has no tasks that are coroutines")
 def test_mapped_operators_and_the_hook_in_tasks_of_every_kind(
     run: Any, platform: Platform, bucket: str, tmp_path: Path
 ) -> None:

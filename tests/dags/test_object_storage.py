@@ -19,6 +19,7 @@ SCRIPT = """
 import json, runpy, sys
 from airflow.utils import db
 db.initdb()
+import airflow_provider_neuro_buckets.fs.path  # an old universal_pathlib must be told of it
 dag = runpy.run_path(sys.argv[1])["dag"]
 from airflow_here import run_here
 ended = run_here(dag, bucket=sys.argv[2])
@@ -69,7 +70,7 @@ def test_tables_are_written_read_and_added_up_wherever_results_are_kept(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert set(told["states"].values()) == {"success"}
+    assert set(told["states"].values()) == {"success"}, done.stdout[-6000:]
     assert told["added"] == {
         "sold": 30_000,
         "tables": ["2026-01-01.parquet", "2026-01-02.parquet", "2026-01-03.parquet"],
