@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_neuro_buckets.buckets import BucketsConfig
+from airflow_provider_neuro_buckets.local import child
 from airflow_provider_neuro_buckets.local.child import RunningPlatform, local_platform
 from local.processes import Desk, until
 from local.rest import Rest, send
@@ -38,6 +39,16 @@ def test_it_is_gone_when_its_block_is_left(desk: Desk, monkeypatch: pytest.Monke
 
     assert [pid for pid in desk.alive() if pid != os.getpid()] == []
     assert desk.files() == []
+
+
+def test_one_that_does_not_stop_in_order_is_killed_and_takes_its_storage_along(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(desk.folder))
+    monkeypatch.setattr(child, "_STOP_SECONDS", 0.1)
+    with local_platform() as platform:
+        os.kill(platform.pid, signal.SIGSTOP)  # it hears of nothing any more
+    until(lambda: not [pid for pid in desk.alive() if pid != os.getpid()])
 
 
 def test_it_stops_in_order_when_whoever_started_it_is_killed(desk: Desk) -> None:

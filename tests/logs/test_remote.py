@@ -15,7 +15,7 @@ from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, No
 from airflow_provider_neuro_buckets.hooks import lineage
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from airflow_provider_neuro_buckets.logs.remote import NeuroBucketsRemoteLogIO
-from platform_rig import closed_port
+from platform_rig import Platform, closed_port
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -75,6 +75,14 @@ def test_an_empty_log_or_none_adds_nothing(logs: NeuroBucketsRemoteLogIO, bucket
     assert keys(bucket) == []
     assert logs.stream(LOG, None) == ([], [])
     assert logs.read(LOG, None) == ([], None)
+
+
+def test_where_there_is_no_bucket_there_are_no_logs(
+    logs: NeuroBucketsRemoteLogIO, bucket: str, platform: Platform
+) -> None:
+    platform.ask(lambda buckets: buckets.rm(bucket))
+    assert logs.stream(LOG, None) == ([], [])
+    platform.ask(lambda buckets: buckets.create(bucket))
 
 
 def test_the_log_of_the_triggerer_is_read_with_that_of_the_task(logs: NeuroBucketsRemoteLogIO) -> None:
