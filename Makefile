@@ -6,7 +6,7 @@ DATA   ?=
 TESTS  ?= tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test coverage test-standalone test-distributed test-oldest bench fault-matrix soak scale-check docs lint types measures release-check clean
+.PHONY: help demo test coverage test-standalone test-distributed test-oldest bench fault-matrix soak scale scale-check docs lint types measures release-check clean
 help:
 	@echo "make demo [DATA=folder]  start a local platform, run the example DAG in Airflow, stop everything"
 	@echo "make test [TESTS=path]   run the tests against real servers"
@@ -22,6 +22,7 @@ help:
 	@echo "make soak [SEED=1] [SECONDS=1800] [SOAK_OPTIONS=--write]"
 	@echo "                         uploads and downloads while requests fail; --write: figures into docs/reliability.md"
 	@echo "make docs                build the documentation: build/docs/index.html"
+	@echo "make scale               simulate transfers in shards: tables and chart of docs/scale.md; some minutes"
 	@echo "make scale-check [BLOBS=200000]"
 	@echo "                         copy many blobs with two workers, and measure: benchmarks/scale-measured.json"
 	@echo "make lint types          check style and types"
@@ -124,6 +125,9 @@ docs: $(VENV)/.docs-installed
 	@echo "docs: build/docs/index.html"
 
 BLOBS ?= 200000
+
+scale: $(VENV)/.dev-installed
+	$(BIN)/python -m benchmarks.scale $(SCALE_OPTIONS)
 
 scale-check: $(VENV)/.distributed-installed
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.distributed --blobs $(BLOBS) $(SCALE_OPTIONS)

@@ -30,7 +30,7 @@ RESULTS, MEASURED = HERE / "scale.json", HERE / "scale-measured.json"
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 EACH_WORKER = 4000
-"""Blobs of each worker while it is watched; half of a shard of a thousand would be over before all have begun."""
+"""Blobs of each worker while it is watched, in two shards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +65,9 @@ SCENES = (
     ),
     Scene(
         name="streamed",
-        title="streamed from one service to another, 1 MiB each, 16 partitions",
-        conditions=replace(_WIDE, cpu=0.0015),
-        size=1024 * 1024,
+        title="streamed from one service to another, 256 KiB each, 16 partitions",
+        conditions=replace(_WIDE, cpu=0.0007),
+        size=256 * 1024,
         is_one_service=False,
     ),
 )

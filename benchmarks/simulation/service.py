@@ -61,12 +61,16 @@ class Conditions:
 
 
 class Service:
-    """What all workers share: the limits of the service, and the count of what was asked of it."""
+    """What all workers share: the limits of the service, and the count of what was asked of it.
+
+    :ivar moved: when each blob of a lake had been copied or written.
+    """
 
     def __init__(self, conditions: Conditions, *, seed: int = 1) -> None:
         self.conditions = conditions
         self.asked: Counter[Verb] = Counter()
         self.refused = 0
+        self.moved: list[float] = []
         self._random = random.Random(seed)  # noqa: S311 - the same run each time is what is wanted
         self._line = Line()
         self._tokens = {True: conditions.writes_per_second, False: conditions.reads_per_second}
@@ -151,6 +155,10 @@ class Worker:
     async def request(self, verb: Verb, *, size: int = 0) -> None:
         """Make a request, again where the retry policy says so."""
         await attempt(lambda: self._once(verb, size), what=f"a simulated {verb}")
+
+    def moved(self) -> None:
+        """Count a blob of a lake that is where it should be."""
+        self.service.moved.append(asyncio.get_running_loop().time())
 
     async def _once(self, verb: Verb, size: int) -> None:
         pace, conditions = self.pace, self.service.conditions

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 from airflow_provider_neuro_buckets.buckets.client import Buckets
@@ -40,7 +41,12 @@ from airflow_provider_neuro_buckets.buckets.uri import bucket_uri, parse_blob_ur
 from benchmarks.simulation.service import WRITTEN, Conditions, Lake, Service, Verb, Worker
 
 MIB = 1024 * 1024
-_NOTHING = bytes(8 * MIB)
+
+
+@lru_cache(maxsize=64)
+def _zeros(size: int) -> bytes:
+    """Return the content of a blob that nobody has stored; a lake has few sizes."""
+    return bytes(size)
 
 
 @dataclass(slots=True)
@@ -48,14 +54,14 @@ class _Content:
     """An answer to a read."""
 
     meta: BlobMeta
-    content: memoryview
+    content: bytes
 
     async def chunks(self) -> AsyncIterator[bytes]:
         if self.content:
-            yield bytes(self.content)
+            yield self.content
 
     async def arrived(self) -> bytes:
-        return bytes(self.content)
+        return self.content
 
 
 class SimulatedStore:
@@ -101,10 +107,10 @@ class SimulatedStore:
         """Open what was written, or as many zeros as a blob of the lake has bytes."""
         if self._lake is not None and key.endswith(".parquet"):
             meta = BlobMeta(key=key, size=self._lake.size_of(key), etag=etag)
-            content = memoryview(_NOTHING)[: meta.size]
+            content = _zeros(meta.size)
         else:
             meta = self._meta(key)
-            content = memoryview(self._written[key])
+            content = self._written[key]
         if span is not None:
             content = content[span.start : span.stop]
         await self._worker.request(Verb.READ, size=len(content))
@@ -113,7 +119,9 @@ class SimulatedStore:
     async def write(self, key: str, body: Bytes) -> Stored:
         """Count a blob; keep it if it is of those that workers tell each other something with."""
         await self._worker.request(Verb.WRITE, size=len(body))
-        if not key.endswith(".parquet"):
+        if key.endswith(".parquet"):
+            self._worker.moved()
+        else:
             self._written[key] = bytes(body)
         return Stored(key=key, size=len(body), etag="written", modified_at=WRITTEN, proof=Proof.CHECKSUM)
 
@@ -158,6 +166,7 @@ class SimulatedStore:
         """Count a copy."""
         async with slot():
             await self._worker.request(Verb.COPY)
+        self._worker.moved()
         copied(source.meta.size)
         return BlobMeta(key=key, size=source.meta.size, etag=source.meta.etag, modified_at=WRITTEN)
 
