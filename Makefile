@@ -127,7 +127,7 @@ docs: $(VENV)/.docs-installed
 BLOBS ?= 200000
 
 scale: $(VENV)/.dev-installed
-	$(BIN)/python -m benchmarks.scale $(SCALE_OPTIONS)
+	$(BIN)/python -m benchmarks.scale
 
 scale-check: $(VENV)/.distributed-installed
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.distributed --blobs $(BLOBS) $(SCALE_OPTIONS)
