@@ -79,9 +79,10 @@ def _blob_in(hook: NeuroBucketsHook, dst: str, name: Callable[[], str]) -> str:
 
 def _key_name(src: Path) -> str:
     try:
-        return quote_key(src.name)
+        src.name.encode()
     except UnicodeEncodeError:
         raise BadUsage(f"The name of {src} is not UTF-8, as keys are. Write the whole address.") from None
+    return quote_key(src.name)
 
 
 def _download(

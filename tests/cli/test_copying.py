@@ -64,6 +64,18 @@ def test_a_folder_of_hostile_names_goes_there_and_back(cli: Cli, bucket: str, tm
     assert contents(tmp_path / "back") == contents(folder)
 
 
+def test_a_name_that_is_no_text_cannot_be_a_key_unless_one_is_given(
+    cli: Cli, platform: Platform, bucket: str, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / name).write_bytes(b"content")
+    refused = cli("cp", str(tmp_path / name), f"blob:{bucket}/")
+    assert refused.status != 0
+    assert "Write the whole address" in refused.err
+    assert cli("cp", str(tmp_path / name), f"blob:{bucket}/key").status == 0
+    assert platform.keys(bucket) == ["key"]
+
+
 def test_a_file_of_a_hostile_name_keeps_it_there_and_back(
     cli: Cli, platform: Platform, bucket: str, tmp_path: Path
 ) -> None:
