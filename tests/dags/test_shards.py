@@ -1,4 +1,4 @@
-"""Transfers in shards, in real Airflow: mapped tasks, all in one process; on workers, `make test-distributed` has them."""
+"""Transfers in shards, in real Airflow: mapped tasks, all in one process; on workers: `make test-distributed`."""
 
 from __future__ import annotations
 
