@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -145,13 +146,19 @@ def _span(tasks: Sequence[dict[str, Any]], kind: str) -> float:
     return (max(datetime.fromisoformat(task["end_date"]) for task in ours) - begun).total_seconds()
 
 
+async def _create(buckets: Buckets, *, name: str) -> None:
+    await buckets.create(name)
+
+
 @contextmanager
 def bench() -> Iterator[Bench]:
     """Start everything, with one worker that takes one task at a time."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="neuro-buckets-scale-")))
         platform = Platform(stack.enter_context(local_platform(["--data-dir", str(folder / "platform")])))
-        src, dst = (stack.enter_context(platform.fresh_bucket()) for _ in range(2))
+        src, dst = "scale-src", "scale-dst"  # they go with their platform
+        for name in (src, dst):
+            platform.ask(partial(_create, name=name))
         late = json.loads(stack.enter_context(front(platform, src, lambda _: Late(LATENCY_SECONDS))))
         late["extra"]["max_concurrency"] = LATE_CONCURRENCY
         bundle = {
