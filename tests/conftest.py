@@ -4,6 +4,7 @@ import faulthandler
 import gc
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -32,6 +33,10 @@ os.environ |= {
     "AIRFLOW__CORE__UNIT_TEST_MODE": "True",  # operators may be executed outside of a task
 }
 
+
+# A shell may start what runs in the background with Ctrl-C ignored; what tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLEANING_UP = (
     "hooks.loop.CLEAN_UP_SECONDS",
