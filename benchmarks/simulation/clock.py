@@ -4,39 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-class _Jumping(selectors.BaseSelector):
+class _Jumping(selectors.DefaultSelector):
     """Waits for nothing: what a wait would take, the clock is put forward."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now = 0.0
-        self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self._real.select(0)
+        ready = super().select(0)
         if not ready:
             if timeout is None:
                 raise RuntimeError("everybody waits for somebody else")
             self.now += max(timeout, 0.0)
         return ready
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._real.get_map()
-
-    def close(self) -> None:
-        self._real.close()
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):

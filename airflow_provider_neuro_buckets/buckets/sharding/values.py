@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -43,7 +44,7 @@ class Shard:
 
         :raises ConfigurationError: it has not.
         """
-        try:
+        with _reading(f"{value!r} is no shard", remedy="Pass a shard as the plan returned it"):
             return cls(
                 uri=str(value["uri"]),
                 number=int(value["number"]),
@@ -51,10 +52,6 @@ class Shard:
                 items=int(value["items"]),
                 bytes=int(value["bytes"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigurationError(
-                f"{value!r} is no shard ({error!r})", remedy="Pass a shard as the plan returned it"
-            ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +82,12 @@ class Plan:
 
         :raises ConfigurationError: it has not.
         """
-        try:
+        with _reading("this is no plan", remedy="Pass the plan as it was returned"):
             return cls(
                 uri=str(value["uri"]),
                 shards=[Shard.of(one) for one in value["shards"]],
                 **{name: int(value[name]) for name in ("items", "bytes", "unchanged", "extra")},
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigurationError(
-                f"this is no plan ({error!r})", remedy="Pass the plan as it was returned"
-            ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +119,9 @@ class ShardReport:
 
         :raises ConfigurationError: it has not.
         """
-        try:
+        with _reading("this is no report of a shard", remedy="Run the shard again"):
             numbers = {name: int(value[name]) for name in ("number", "items", "bytes", "moved", "verified", "failed")}
             return cls(action=Action(value["action"]), **numbers)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigurationError(
-                f"this is no report of a shard ({error!r})", remedy="Run the shard again"
-            ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,10 +157,17 @@ class Report:
 
         :raises ConfigurationError: it has not.
         """
-        try:
+        with _reading("this is no report", remedy="Conclude again"):
             return cls(uri=str(value["uri"]), **{name: int(value[name]) for name in _REPORTED})
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigurationError(f"this is no report ({error!r})", remedy="Conclude again") from None
 
 
 _REPORTED = ("items", "bytes", "moved", "verified", "unchanged", "deleted", "failed", "unfinished")
+
+
+@contextmanager
+def _reading(problem: str, *, remedy: str) -> Iterator[None]:
+    """Say in one sentence that what is read in the block is not what it should be."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{problem} ({error!r})", remedy=remedy) from None
