@@ -13,6 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem, get_loop, iothread, reset_lock
 
+from airflow_provider_neuro_buckets.hooks.loop import wait_for
+
 T = TypeVar("T")
 P = ParamSpec("P")
 Kind = TypeVar("Kind", bound=type[AsyncFileSystem])
@@ -49,6 +51,7 @@ def run(loop: AbstractEventLoop | None, function: Callable[P, Awaitable[T]], *ar
     try:
         # An interruption may come at once: between the submission and its return, when there is no future yet.
         future = asyncio.run_coroutine_threadsafe(call.whole(function, *args, **keywords), loop)
+        wait_for(future)
         return future.result()
     except BaseException:
         if not call.ended.is_set():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
-from contextlib import aclosing
-from queue import SimpleQueue
+from contextlib import aclosing, suppress
+from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
-from airflow_provider_neuro_buckets.hooks.loop import Call, LoopThread
+from airflow_provider_neuro_buckets.hooks.loop import WAKES_EVERY, Call, LoopThread
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -56,7 +56,7 @@ class ReadAhead(Generic[T]):
         :raises Cancelled: the loop was cancelled; nothing more is handed out.
         :raises RuntimeError: the loop was stopped; likewise.
         """
-        while not isinstance(handed := self._handed.get(), Future):
+        while not isinstance(handed := self._next(), Future):
             values, size = handed
             self._loop.tell(self._took, size)
             for value in values:
@@ -67,6 +67,12 @@ class ReadAhead(Generic[T]):
             handed.result()
         finally:
             del handed  # an error in it refers to this frame, which would refer back and keep both alive
+
+    def _next(self) -> tuple[list[T], int] | Future[None]:
+        """Wait for what is handed over next; awake as :func:`wait_for` says."""
+        while True:
+            with suppress(Empty):
+                return self._handed.get(timeout=WAKES_EVERY)
 
     def close(self) -> None:
         """Close the stream, and wait until it is. An error that nobody has come to yet is dropped."""

@@ -15,6 +15,8 @@ T = TypeVar("T")
 CLEAN_UP_SECONDS = 4.0
 """How long an interrupted call may take to abort its uploads and remove its temporary files."""
 
+WAKES_EVERY = 0.5
+"""How often, in seconds, a thread that waits for a loop looks up from it."""
 
 _CLOSED = "the hook is closed: use what it returns inside its `with` block"
 _CANCELLED = "the call was cancelled"
@@ -22,6 +24,16 @@ _CANCELLED = "the call was cancelled"
 
 class Cancelled(Exception):
     """The call was cancelled from outside, and has cleaned up."""
+
+
+def wait_for(outcome: concurrent.futures.Future[Any]) -> None:
+    """Wait until a future is done.
+
+    The kernel may give a signal to any thread, but Python handles it in the main thread, once that is awake: if it
+    slept until the end of a transfer, `on_kill` would come when there is nothing left to stop.
+    """
+    while concurrent.futures.wait([outcome], WAKES_EVERY).not_done:
+        pass
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -117,7 +129,7 @@ class LoopThread:
         try:
             refusal = self._post(call, closing=closing)
             if refusal is None:
-                concurrent.futures.wait([call.outcome])
+                wait_for(call.outcome)
         except BaseException:
             with suppress(RuntimeError):  # the loop is closed: nothing runs
                 self._loop.call_soon_threadsafe(call.cancel)
@@ -149,7 +161,7 @@ class LoopThread:
         self.tell(call.cancel)
         # A loop that stops ends its calls by itself; and one that cleans up here cannot wait for itself.
         if not self._stopped and threading.current_thread() is not self._thread:
-            concurrent.futures.wait([call.outcome])
+            wait_for(call.outcome)
 
     def tell(self, callback: Callable[..., object], *arguments: object) -> None:
         """Let the loop call something soon, unless it is closed."""

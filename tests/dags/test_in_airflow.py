@@ -43,6 +43,7 @@ from sqlalchemy import select
 from airflow_here import DagSerialization, before, dags_in, keep_dags, masked_texts, needs, run_here
 from airflow_provider_neuro_buckets.buckets import Buckets, errors
 from platform_rig import Platform, WatchedPlatform, closed_port
+from signalling import signal_from_here
 
 pytestmark = [
     # Airflow reads .airflowignore with a name of pathspec's that has a successor.
@@ -552,7 +553,7 @@ def terminate_during_upload(watched: WatchedPlatform, bucket: str) -> None:
     """Send this process what Airflow sends a task to end it, as soon as the storage has parts."""
     for _ in range(60 * 20):
         if watched.unfinished(bucket):
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal_from_here(signal.SIGTERM)
             return
         Event().wait(0.05)
 

@@ -31,6 +31,7 @@ from airflow_provider_neuro_buckets.fs.blob import BlobFileSystem, get_fs, schem
 from airflow_provider_neuro_buckets.local.child import RunningPlatform
 from fs.conftest import opened
 from platform_rig import Platform, WatchedPlatform
+from signalling import signal_from_here
 
 Ts = TypeVarTuple("Ts")
 
@@ -195,7 +196,7 @@ def interrupted_at(moment: threading.Event) -> Iterator[None]:
 
     def wait() -> None:
         moment.wait(60)
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal_from_here(signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, raise_it)
     thread = threading.Thread(target=wait)

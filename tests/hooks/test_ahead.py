@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from airflow_provider_neuro_buckets.hooks.ahead import MOST_BYTES, MOST_VALUES
 from airflow_provider_neuro_buckets.hooks.blocking import BlockingFace, Cancelled, blocking_face
+from signalling import signal_from_here
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -212,7 +212,7 @@ class Interruption(BaseException):
 def test_what_interrupts_a_thread_that_waits_for_a_value_closes_the_stream_and_goes_on(face: Face) -> None:
     def interrupt() -> None:
         assert face.source.waits.wait(30)
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal_from_here(signal.SIGUSR1)
 
     def handle(*_: object) -> None:
         raise Interruption

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import inspect
 import io
-import os
 import signal
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -19,6 +18,7 @@ import pytest
 
 from airflow_provider_neuro_buckets.hooks import loop
 from airflow_provider_neuro_buckets.hooks.blocking import BlockingFace, Cancelled, blocking_face
+from signalling import signal_from_here
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -129,7 +129,7 @@ def started(work: Callable[[], object]) -> Iterator[list[BaseException]]:
 
 def poke_when_hanging(face: Face) -> None:
     wait_until_hanging(face)
-    os.kill(os.getpid(), signal.SIGUSR1)
+    signal_from_here(signal.SIGUSR1)
 
 
 def wait_until_hanging(face: Face) -> None:

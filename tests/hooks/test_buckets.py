@@ -31,6 +31,7 @@ from airflow_provider_neuro_buckets.hooks import buckets as module
 from airflow_provider_neuro_buckets.hooks.blocking import Cancelled
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from platform_rig import Platform, WatchedPlatform, closed_port
+from signalling import signal_from_here
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -253,7 +254,7 @@ def test_what_airflow_or_ctrl_c_raises_ends_an_upload_and_nothing_of_it_is_left_
 
     before = signal.signal(signal.SIGUSR1, interrupt)
     begun = UploadBegun()
-    poker = begun.then(lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    poker = begun.then(lambda: signal_from_here(signal.SIGUSR1))
     with watched.fresh_bucket() as bucket:
         try:
             with big_file(tmp_path) as path, pytest.raises(interruption):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,14 +162,28 @@ async def test_a_deletion(aws: Site) -> None:
     class Impatient(Recorder):
         def complete(self, data: StorageProgressComplete) -> None:
             super().complete(data)
-            running.cancel()
+            if not running.cancelling():
+                running.cancel()
 
     await aws.fill({f"gone/{number:03}": b"" for number in range(600)})
     job = DeleteJob(aws.end("gone"))
     plan, shard = await only_shard(job, aws)
-    running = asyncio.create_task(run_shard(shard, job, work=aws.buckets, progress=Impatient()))
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    async with behind(aws.rig) as (front, _):
+        deletions, is_over = itertools.count(), asyncio.Event()
+
+        async def hold(request: web.Request) -> None:
+            """Let only the first deletion pass."""
+            if request.method == "POST" and next(deletions):
+                await is_over.wait()
+                raise web.HTTPServiceUnavailable
+
+        front.hold = hold
+        async with client((aws.rig.bucket, front.keys)) as buckets:
+            held = DeleteJob(BucketEnd(buckets, clients.at(aws.rig.bucket, "gone")))
+            running = asyncio.create_task(run_shard(shard, held, work=aws.buckets, progress=Impatient()))
+            with pytest.raises(asyncio.CancelledError):
+                await running
+        is_over.set()
     _, key = await aws.buckets.locate(shard.uri)
     books = Ledger(shard, failures=Spool(Path("unused")), kept=await aws.rig.get(key + ".done"))
     lines = [line["key"] for line in await aws.lines(shard)]
@@ -202,8 +216,7 @@ async def test_what_is_done_is_noted_while_a_shard_goes_on(
             return (await noted(aws, shard)).items if is_noted else 0
 
         front.hold = hold
-        keys = replace(aws.rig.keys, credentials={**aws.rig.keys.credentials, "endpoint_url": front.url})
-        async with client((aws.rig.bucket, keys)) as buckets:
+        async with client((aws.rig.bucket, front.keys)) as buckets:
             job = CopyJob(BucketEnd(buckets, clients.at(aws.rig.bucket, "src")), FolderEnd(tmp_path))
             assert (await run_shard(shard, job, work=aws.buckets)).items == 4
 

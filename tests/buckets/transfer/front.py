@@ -15,6 +15,7 @@ from aiohttp import web
 from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.listing import Listing
+from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from conformance.rigs.base import Rig, opened
 
 _HOP = {"connection", "content-length", "date", "host", "keep-alive", "server", "transfer-encoding"}
@@ -25,12 +26,14 @@ _LISTED = re.compile(rb"<LastModified>(.*?)</LastModified>")
 class Front:
     """What the proxy does, and what it saw.
 
+    :ivar keys: of the storage, with the proxy's address.
     :ivar url: its address.
     :ivar ahead: how much later it is at the server than it really is.
     :ivar tamper: changes the body of the answer to a GET of a blob.
     :ivar hold: awaited while a request is open, before it goes on; its method and path tell which.
     """
 
+    keys: BucketCredentials
     url: str = ""
     ahead: timedelta = timedelta()
     tamper: Callable[[bytes], bytes] | None = None
@@ -62,7 +65,7 @@ class Front:
 @asynccontextmanager
 async def behind(rig: Rig) -> AsyncIterator[tuple[Front, Listing]]:
     """Open the bucket of a rig through a proxy of its own."""
-    front = Front()
+    front = Front(rig.keys)
     endpoint = rig.keys.credentials["endpoint_url"]
 
     async def handle(request: web.Request) -> web.Response:
@@ -102,8 +105,8 @@ async def behind(rig: Rig) -> AsyncIterator[tuple[Front, Listing]]:
         await site.start()
         try:
             front.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            keys = replace(rig.keys, credentials={**rig.keys.credentials, "endpoint_url": front.url})
-            async with opened(rig.bucket, keys) as store:
+            front.keys = replace(rig.keys, credentials={**rig.keys.credentials, "endpoint_url": front.url})
+            async with opened(rig.bucket, front.keys) as store:
                 yield front, Listing(rig.bucket, store)
         finally:
             await runner.cleanup()
