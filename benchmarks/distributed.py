@@ -25,10 +25,10 @@ from urllib.parse import quote
 
 from airflow_provider_neuro_buckets.local.child import local_platform
 from benchmarks.processes import MIB, Peaks, watching
-from distributed.gate import front
 from distributed.running import Distributed
 from faults.toxics import Late
 from platform_rig import Platform
+from storage_front import platform_front
 
 if TYPE_CHECKING:
     from airflow_provider_neuro_buckets.buckets import Buckets
@@ -159,7 +159,7 @@ def bench() -> Iterator[Bench]:
         src, dst = "scale-src", "scale-dst"  # they go with their platform
         for name in (src, dst):
             platform.ask(partial(_create, name=name))
-        late = json.loads(stack.enter_context(front(platform, src, lambda _: Late(LATENCY_SECONDS))))
+        late = json.loads(stack.enter_context(platform_front(platform, src, lambda _: Late(LATENCY_SECONDS))))
         late["extra"]["max_concurrency"] = LATE_CONCURRENCY
         bundle = {
             "name": "distributed",

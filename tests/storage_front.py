@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 
 from airflow_provider_neuro_buckets.buckets import Buckets
 from airflow_provider_neuro_buckets.hooks.persistent import persistent_connection
-from faults.proxy import Seen, fault_proxy
-from faults.toxics import Answer
+from faults.proxy import ALWAYS, Plan, Rule, Seen, fault_proxy, fault_proxy_in_thread, script
+from faults.toxics import Answer, Stall, StallRequest
+from platform_rig import Platform
+
+MIB = 1024 * 1024
+_PASS = 4
+"""So many parts of uploads, and so many answers with content, pass before the others stall."""
 
 
 @dataclass
@@ -56,3 +61,27 @@ async def storage_front(buckets: Buckets, bucket_id: str) -> AsyncIterator[Stora
         proxy.plan = front.plan
         yield front
     await buckets.persistent_credentials_rm(given.id)
+
+
+@contextmanager
+def platform_front(platform: Platform, bucket: str, plan: Plan) -> Iterator[str]:
+    """Put a front before a platform and the storage of its buckets; give an Airflow connection that leads through it.
+
+    :param bucket: any of them.
+    :param plan: what becomes of each request to the storage.
+    """
+    given = platform.ask(lambda buckets: buckets.request_tmp_credentials(bucket))
+    storage_url, connection = given.credentials["endpoint_url"], json.loads(platform.running.connection)
+    with fault_proxy_in_thread(storage_url) as storage, fault_proxy_in_thread(connection["host"]) as service:
+        storage.plan = plan
+        service.renamed[storage_url] = storage.url
+        yield json.dumps(connection | {"host": service.url})
+
+
+@contextmanager
+def where_transfers_stall(platform: Platform, bucket: str) -> Iterator[str]:
+    """The same, where a large transfer begins well, and never ends: whoever cuts it off is not too late."""
+    parts = Rule(fault=StallRequest(MIB), method="PUT", target="partNumber=", skip=_PASS, times=ALWAYS)
+    contents = Rule(fault=Stall(MIB), method="GET", target=r"^/[^/?]+/[^?]+$", skip=_PASS, times=ALWAYS)
+    with platform_front(platform, bucket, script(parts, contents)) as connection:
+        yield connection

@@ -15,6 +15,7 @@ import pytest
 
 from cli.running import AIRFLOW, run_airflow
 from platform_rig import Platform, WatchedPlatform
+from storage_front import where_transfers_stall
 
 PACKAGE = "airflow_provider_neuro_buckets"
 
@@ -175,10 +176,10 @@ def test_on_a_terminal_a_bar_shows_files_and_bytes_and_leaves_one_line(
 def test_ctrl_c_in_the_middle_of_an_upload_leaves_no_part_of_the_blob(
     shell: dict[str, str], watched: WatchedPlatform, tmp_path: Path
 ) -> None:
-    shell["AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT"] = watched.running.connection
     with (tmp_path / "large").open("wb") as file:
         file.truncate(512 * 1024 * 1024)
-    with watched.fresh_bucket() as bucket:
+    with watched.fresh_bucket() as bucket, where_transfers_stall(watched, bucket) as connection:
+        shell["AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT"] = connection
         # The bar counts files as soon as the first part has arrived.
         arguments = ["cp", str(tmp_path / "large"), f"blob:{bucket}"]
         status, out, seen = on_terminal(arguments, shell, stop_at=b"0 of 1 files")

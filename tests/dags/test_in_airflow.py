@@ -44,6 +44,7 @@ from airflow_here import DagSerialization, before, dags_in, keep_dags, masked_te
 from airflow_provider_neuro_buckets.buckets import Buckets, errors
 from platform_rig import Platform, WatchedPlatform, closed_port
 from signalling import signal_from_here
+from storage_front import where_transfers_stall
 
 pytestmark = [
     # Airflow reads .airflowignore with a name of pathspec's that has a successor.
@@ -530,18 +531,21 @@ def test_a_retry_uploads_only_what_the_try_before_it_did_not_and_another_run_eve
 
 @needs(3, 1, reason="ends with a task that is terminated, where all tasks run in one process")
 def test_a_task_that_airflow_terminates_stops_its_upload_and_leaves_no_part_f88_f99(
-    run: Any, watched: WatchedPlatform, tmp_path: Path
+    run: Any, watched: WatchedPlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(8):
         with (tmp_path / f"{number}.bin").open("wb") as file:
             file.truncate(256 * 1024 * 1024)
     before = signal.getsignal(signal.SIGTERM)  # the task runner sets its own, and leaves it
-    with watched.fresh_bucket() as bucket:
-        killer = Thread(target=terminate_during_upload, args=(watched, bucket))
+    with watched.fresh_bucket() as bucket, where_transfers_stall(watched, bucket) as connection:
+        monkeypatch.setenv("AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT", connection)
+        is_over = Event()
+        killer = Thread(target=terminate_during_upload, args=(watched, bucket, is_over))
         killer.start()
         try:
             done = run("long_upload", bucket=bucket, src=str(tmp_path))
         finally:
+            is_over.set()
             killer.join()
             signal.signal(signal.SIGTERM, before)
         assert done.states == {"upload": "failed"}
@@ -549,13 +553,12 @@ def test_a_task_that_airflow_terminates_stops_its_upload_and_leaves_no_part_f88_
         assert watched.unfinished(bucket) == []
 
 
-def terminate_during_upload(watched: WatchedPlatform, bucket: str) -> None:
+def terminate_during_upload(watched: WatchedPlatform, bucket: str, is_over: Event) -> None:
     """Send this process what Airflow sends a task to end it, as soon as the storage has parts."""
-    for _ in range(60 * 20):
-        if watched.unfinished(bucket):
-            signal_from_here(signal.SIGTERM)
+    while not watched.unfinished(bucket):
+        if is_over.wait(0.05):
             return
-        Event().wait(0.05)
+    signal_from_here(signal.SIGTERM)
 
 
 def test_a_sensor_gives_the_same_xcom_in_every_mode(run: Any, platform: Platform, bucket: str) -> None:

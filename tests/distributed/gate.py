@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +10,10 @@ from dataclasses import dataclass, field
 
 from airflow_provider_neuro_buckets.operators.shards import WORK
 from faults.messages import Body
-from faults.proxy import Plan, Seen, fault_proxy_in_thread
+from faults.proxy import Seen
 from faults.toxics import Fault
 from platform_rig import Platform
+from storage_front import platform_front
 
 GLANCE_SECONDS = 0.02
 
@@ -69,25 +69,10 @@ class Closed(Fault):
 
 
 @contextmanager
-def front(platform: Platform, bucket: str, plan: Plan) -> Iterator[str]:
-    """Put a front before a platform and the storage of its buckets; give an Airflow connection that leads through it.
-
-    :param bucket: any of them.
-    :param plan: what becomes of each request to the storage.
-    """
-    given = platform.ask(lambda buckets: buckets.request_tmp_credentials(bucket))
-    storage_url, connection = given.credentials["endpoint_url"], json.loads(platform.running.connection)
-    with fault_proxy_in_thread(storage_url) as storage, fault_proxy_in_thread(connection["host"]) as service:
-        storage.plan = plan
-        service.renamed[storage_url] = storage.url
-        yield json.dumps(connection | {"host": service.url})
-
-
-@contextmanager
 def gated(platform: Platform, bucket: str) -> Iterator[Gate]:
     """Put a gate before a platform and the storage of its buckets."""
     gate = Gate()
-    with front(platform, bucket, gate.plan) as gate.connection:
+    with platform_front(platform, bucket, gate.plan) as gate.connection:
         try:
             yield gate
         finally:

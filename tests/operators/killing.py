@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from airflow_provider_neuro_buckets.operators.base import BucketsOperator
+from platform_rig import WatchedPlatform
+from storage_front import where_transfers_stall
 
 
 class Task:
@@ -38,3 +41,11 @@ def wait_until(condition: Callable[[], object]) -> None:
             return
         threading.Event().wait(0.01)
     pytest.fail("it never came to that")
+
+
+@contextmanager
+def stalling(platform: WatchedPlatform, bucket: str) -> Iterator[None]:
+    """Let the default connection lead where no large transfer ends, while the block runs."""
+    with where_transfers_stall(platform, bucket) as connection, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT", connection)
+        yield

@@ -13,7 +13,7 @@ from airflow_provider_neuro_buckets.operators.transfers import (
     BucketUploadDirOperator,
     BucketUploadFileOperator,
 )
-from operators.killing import Task, wait_until
+from operators.killing import Task, stalling, wait_until
 from platform_rig import Platform, WatchedPlatform
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -34,7 +34,7 @@ def folder_of_gigabytes(tmp_path: Path) -> Path:
 def test_a_killed_upload_stops_and_leaves_no_unfinished_part_f99(
     watched: WatchedPlatform, folder_of_gigabytes: Path
 ) -> None:
-    with watched.fresh_bucket() as bucket:
+    with watched.fresh_bucket() as bucket, stalling(watched, bucket):
         upload = BucketUploadDirOperator(task_id="upload", src=str(folder_of_gigabytes), dst=f"blob:{bucket}/")
         task = Task(upload)
         wait_until(lambda: watched.unfinished(bucket))
@@ -48,17 +48,18 @@ def test_a_killed_upload_stops_and_leaves_no_unfinished_part_f99(
 
 def test_a_killed_download_stops_and_leaves_no_temporary_file_f99(watched: WatchedPlatform, tmp_path: Path) -> None:
     with watched.fresh_bucket() as bucket:
-        watched.put(bucket, **{f"{number}.bin": bytes(64 * MIB) for number in range(6)})
+        watched.put(bucket, **{f"{number}.bin": bytes(24 * MIB) for number in range(6)})
         download = BucketDownloadDirOperator(task_id="download", src=f"blob:{bucket}/", dst=str(tmp_path / "down"))
-        task = Task(download)
-        wait_until(lambda: (tmp_path / "down").exists() and any((tmp_path / "down").iterdir()))
-        download.on_kill()
-        error = task.ended()
+        with stalling(watched, bucket):
+            task = Task(download)
+            wait_until(lambda: (tmp_path / "down").exists() and any((tmp_path / "down").iterdir()))
+            download.on_kill()
+            error = task.ended()
     assert isinstance(error, AirflowException)
     assert "download was stopped" in str(error)
     whole = {f"{number}.bin" for number in range(6)}
     assert {path.name for path in (tmp_path / "down").iterdir()} <= whole
-    assert all(path.stat().st_size == 64 * MIB for path in (tmp_path / "down").iterdir())
+    assert all(path.stat().st_size == 24 * MIB for path in (tmp_path / "down").iterdir())
 
 
 def test_a_killed_upload_of_one_file_stops_and_leaves_no_unfinished_part(
@@ -67,7 +68,7 @@ def test_a_killed_upload_of_one_file_stops_and_leaves_no_unfinished_part(
     file = folder_of_gigabytes / "whole.bin"
     with file.open("wb") as opened:
         opened.truncate(2048 * MIB)
-    with watched.fresh_bucket() as bucket:
+    with watched.fresh_bucket() as bucket, stalling(watched, bucket):
         upload = BucketUploadFileOperator(task_id="upload", src=str(file), dst=f"blob:{bucket}/whole")
         task = Task(upload)
         wait_until(lambda: watched.unfinished(bucket))
@@ -82,12 +83,13 @@ def test_a_killed_download_of_one_file_stops_and_leaves_the_old_file(watched: Wa
     file = tmp_path / "down" / "file"
     file.write_bytes(b"old")
     with watched.fresh_bucket() as bucket:
-        watched.put(bucket, big=bytes(256 * MIB))
+        watched.put(bucket, big=bytes(64 * MIB))
         download = BucketDownloadFileOperator(task_id="download", src=f"blob:{bucket}/big", dst=str(file))
-        task = Task(download)
-        wait_until(lambda: len(list((tmp_path / "down").iterdir())) > 1)
-        download.on_kill()
-        assert "download was stopped" in str(task.ended())
+        with stalling(watched, bucket):
+            task = Task(download)
+            wait_until(lambda: len(list((tmp_path / "down").iterdir())) > 1)
+            download.on_kill()
+            assert "download was stopped" in str(task.ended())
     assert list((tmp_path / "down").iterdir()) == [file]
     assert file.read_bytes() == b"old"
 

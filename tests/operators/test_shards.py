@@ -15,7 +15,7 @@ from airflow_provider_neuro_buckets.operators.shards import (
     BucketShardOperator,
     BucketTransferShardOperator,
 )
-from operators.killing import Task, wait_until
+from operators.killing import Task, stalling, wait_until
 from operators.test_lineage import ends, numbers, told
 from platform_rig import Platform, WatchedPlatform
 
@@ -26,12 +26,12 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Files that take longer than it takes to kill whoever moves them."""
+    """Files that are moved in parts."""
     folder = tmp_path / "large"
     folder.mkdir()
     for number in range(8):
         with (folder / f"{number}.bin").open("wb") as file:
-            file.truncate(128 * MIB)
+            file.truncate(32 * MIB)
     return folder
 
 
@@ -51,15 +51,16 @@ def test_a_killed_shard_stops_within_seconds_and_its_next_try_goes_on(watched: W
         plan = planned(watched, folder, args["dst"])
         args["shard"] = plan.shards[0].as_json()
         first = BucketTransferShardOperator(task_id="move", **args)
-        task = Task(first)
-        wait_until(lambda: watched.unfinished(bucket))
-        first.on_kill()
-        error = task.ended()
+        with stalling(watched, bucket):
+            task = Task(first)
+            wait_until(lambda: watched.unfinished(bucket))
+            first.on_kill()
+            error = task.ended()
         assert isinstance(error, AirflowException)
         assert not isinstance(error, AirflowFailException)
         assert "move was stopped" in str(error)
         done = BucketTransferShardOperator(task_id="move", **args).execute({})
-        assert (done["items"], done["bytes"], done["failed"]) == (8, 8 * 128 * MIB, 0)
+        assert (done["items"], done["bytes"], done["failed"]) == (8, 8 * 32 * MIB, 0)
         assert set(done) == {"number", "action", "items", "bytes", "moved", "verified", "failed"}
         concluded = BucketConcludeShardsOperator(task_id="end", src=args["src"], dst=args["dst"], plan=plan.as_json())
         assert concluded.execute({})["files"] == 8
