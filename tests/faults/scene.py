@@ -46,7 +46,9 @@ async def client_at(rig: Rig, address: str, **config: float | str) -> AsyncItera
 
 
 @asynccontextmanager
-async def platform_behind_proxy(local: BucketsConfig, *rules: Rule) -> AsyncIterator[tuple[Buckets, FaultProxy]]:
+async def platform_behind_proxy(
+    local: BucketsConfig, *rules: Rule, timeout_seconds: float = 60.0
+) -> AsyncIterator[tuple[Buckets, FaultProxy]]:
     """Open a client of the local platform through a proxy; the storage is asked directly."""
     assert local.buckets_url is not None
     async with (
@@ -58,7 +60,7 @@ async def platform_behind_proxy(local: BucketsConfig, *rules: Rule) -> AsyncIter
                 cluster_name=local.cluster_name,
                 org_name=local.org_name,
                 project_name=local.project_name,
-                timeout_seconds=0.5,
+                timeout_seconds=timeout_seconds,
             )
         ) as buckets,
     ):

@@ -43,7 +43,7 @@ async def scene(*rules: Rule) -> AsyncIterator[tuple[aiohttp.ClientSession, Faul
     async with (
         crafted(in_turn(reply(200, CONTENT, {"ETag": '"right"', "Content-Type": "application/json"}))) as server,
         fault_proxy(server.url, *rules) as proxy,
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http,
     ):
         yield http, proxy, server
 
@@ -106,7 +106,7 @@ async def test_a_request_that_is_reset_is_not_acted_on(after: int) -> None:
 async def test_a_stalled_exchange_ends_when_the_client_leaves(fault: Fault) -> None:
     async with scene(Rule(fault=fault)) as (http, proxy, _):
         with pytest.raises(TimeoutError):
-            await http.put(f"{proxy.url}/key", data=CONTENT, timeout=aiohttp.ClientTimeout(sock_read=0.05))
+            await http.put(f"{proxy.url}/key", data=CONTENT, timeout=aiohttp.ClientTimeout(sock_read=0.5))
         assert await read(http, proxy) == (200, CONTENT)
 
 
