@@ -242,6 +242,7 @@ class ListingBase(BlobBase):
         path: Any,
         recursive: bool = False,
         maxdepth: int | None = None,
+        *,
         assume_literal: bool = False,
     ) -> Any:
         """Return the paths that patterns mean; a path that exists as it stands is no pattern.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_here import needs
 from airflow_provider_neuro_buckets import get_provider_info
 
 NAME = "airflow_provider_neuro_buckets"
@@ -73,6 +74,7 @@ def beside_airflow() -> dict[str, dict[str, Any]]:
     return fresh("airflow.sdk", *PARSED, f"{NAME}.hooks.buckets", f"{NAME}.triggers.blobs")
 
 
+@needs(3, 1, reason="loads libraries with any operator: templates, filesystems and more")
 @pytest.mark.parametrize("module", PARSED)
 def test_a_module_that_dag_files_import_loads_a_few_of_ours_and_no_library(
     beside_airflow: dict[str, dict[str, Any]], module: str, record_property: Callable[[str, object], None]

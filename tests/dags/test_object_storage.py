@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from airflow_here import needs
 from platform_rig import Platform
 
 EXAMPLE = Path(__file__).parents[2] / "example_dags" / "neuro_buckets_object_storage.py"
@@ -39,17 +40,38 @@ print("\\n" + json.dumps({"state": str(ended.state), "states": states, "rows": [
 """
 
 
-@pytest.fixture(params=["in the database", "in a bucket"])
-def results_in(request: pytest.FixtureRequest, bucket: str) -> dict[str, str]:
-    """Where Airflow keeps the results of tasks."""
-    if request.param == "in the database":
-        return {}
+TOLD = "import airflow_provider_neuro_buckets.fs.path"
+"""What an older Airflow must have in its local settings."""
+
+KEPT = """
+import json, sys
+from types import SimpleNamespace
+from airflow.providers.common.io.xcom.backend import XComObjectStorageBackend as Backend
+row = Backend.serialize_value({"sold": 1}, key="return_value", task_id="t", dag_id="d", run_id="r")
+print("\\n" + json.dumps({"row": row, "value": Backend.deserialize_value(SimpleNamespace(value=row))}))
+"""
+
+
+@pytest.fixture
+def in_a_bucket(bucket: str) -> dict[str, str]:
+    """What lets Airflow keep the results of tasks in a bucket."""
     return {
         "AIRFLOW__CORE__XCOM_BACKEND": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
         "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": f"blob://neuro_buckets_default@{bucket}/xcom",
         "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "0",
         "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION": "gzip",
     }
+
+
+@pytest.fixture(
+    params=[
+        "in the database",
+        pytest.param("in a bucket", marks=needs(3, 1, reason="asks no backend where all tasks run in one process")),
+    ]
+)
+def results_in(request: pytest.FixtureRequest, in_a_bucket: dict[str, str]) -> dict[str, str]:
+    """Where Airflow keeps the results of tasks."""
+    return in_a_bucket if request.param == "in a bucket" else {}
 
 
 def test_tables_are_written_read_and_added_up_wherever_results_are_kept(
@@ -85,3 +107,22 @@ def test_tables_are_written_read_and_added_up_wherever_results_are_kept(
     assert len(kept) >= 5  # of each task that has a result
     assert all(key.startswith("xcom/neuro_buckets_object_storage/") and key.endswith(".gz") for key in kept)
     assert all(f"blob://neuro_buckets_default@{bucket}/xcom/" in row for row in told["rows"])
+
+
+def test_a_result_is_kept_in_a_bucket_whose_paths_the_local_settings_tell_of(
+    platform: Platform, bucket: str, tmp_path: Path, in_a_bucket: dict[str, str]
+) -> None:
+    (tmp_path / "airflow_local_settings.py").write_text(TOLD)
+    done = subprocess.run(
+        [sys.executable, "-c", KEPT],
+        env={**os.environ, **in_a_bucket, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    (key,) = platform.keys(bucket)
+    assert key.startswith("xcom/d/r/t/")
+    assert f"blob://neuro_buckets_default@{bucket}/{key}" in told["row"]
+    assert told["value"] == {"sold": 1}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+import airflow_provider_neuro_buckets.fs.path  # noqa: F401 - an old universal_pathlib must be told of it
 from airflow_provider_neuro_buckets.fs.blob import BlobFileSystem
 from conformance.rigs.registry import Servers
 from platform_rig import Platform
