@@ -22,7 +22,7 @@ NO_WAIT = RetryPolicy(attempts=3, throttled_attempts=3, first_wait=0, longest_wa
 
 def ours(cell: Cell) -> Ours:
     # Only who is met by silence is impatient: anybody else may be slow.
-    return Ours(silence=2.0 if cell.kind.name == "stall" else 60, retry=NO_WAIT)
+    return Ours(silence=5.0 if cell.kind.name == "stall" else 60, retry=NO_WAIT)
 
 
 def contents(direction: Direction) -> Contents:
