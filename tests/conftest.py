@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,6 +140,15 @@ def bucket(platform: Platform) -> Iterator[str]:
 def watched(local_server: LocalServer, platform: Platform) -> WatchedPlatform:
     """The same platform, into whose storage a test can look as its administrator."""
     return WatchedPlatform(platform.running, local_server.owner)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many requests to a platform that errs as ever, with hardly any waiting between them."""
+    from airflow_provider_neuro_buckets.buckets import wire  # noqa: PLC0415 - loads the client: not for every test
+    from airflow_provider_neuro_buckets.buckets.retry import CONTROL_PLANE  # noqa: PLC0415 - as above
+
+    monkeypatch.setattr(wire, "CONTROL_PLANE", replace(CONTROL_PLANE, first_wait=0.001))
 
 
 @pytest.fixture

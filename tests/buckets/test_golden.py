@@ -27,7 +27,6 @@ from airflow_provider_neuro_buckets.buckets import (
     wire,
 )
 from airflow_provider_neuro_buckets.buckets.answers import read_bucket, read_credentials, read_persistent
-from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.session import open_session
 from buckets.eras.service import serving
 
@@ -95,8 +94,7 @@ class Replay:
 
 
 @pytest.fixture
-async def replay(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Replay]:
-    monkeypatch.setattr(wire, "CONTROL_PLANE", RetryPolicy(attempts=4, first_wait=0.001))
+async def replay(impatient: None) -> AsyncIterator[Replay]:  # noqa: ARG001 - some refusals are asked for again
     async with Replay().running() as replay:
         yield replay
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from airflow_provider_neuro_buckets.buckets import opening, wire
+from airflow_provider_neuro_buckets.buckets import opening
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.transfer import content
 from conformance.rigs.base import Rig
@@ -26,10 +26,9 @@ async def seaweedfs(servers: Servers) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many attempts as ever, with hardly any waiting between them."""
+def impatient(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - it is that of the platform
+    """The same of the storage, and of what goes on where it broke."""
     monkeypatch.setattr(opening, "DATA", RetryPolicy(first_wait=0.002))
-    monkeypatch.setattr(wire, "CONTROL_PLANE", RetryPolicy(attempts=4, first_wait=0.002))
     defaults = content.read_resumed.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "first_pause", 0.002)

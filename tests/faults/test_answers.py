@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_neuro_buckets.buckets import BucketsConfig, BucketsError, ConfigurationError, InvalidAnswer
-from airflow_provider_neuro_buckets.buckets import wire as control
 from airflow_provider_neuro_buckets.buckets.answers import (
     choose_place,
     read_bucket,
@@ -22,7 +21,6 @@ from airflow_provider_neuro_buckets.buckets.answers import (
     read_persistent,
 )
 from airflow_provider_neuro_buckets.buckets.errors import UnsupportedProvider
-from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores import s3_upload
 from airflow_provider_neuro_buckets.local.child import RunningPlatform
 from buckets.stores.s3_scripts import blob, listing, refusal, store_at, stored
@@ -40,11 +38,7 @@ LISTING = r"list-type=2|comp=list|/o\?"
 MIB = 1024 * 1024
 
 everywhere = on("aws", "azure", "gcp")
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "CONTROL_PLANE", RetryPolicy(attempts=2, first_wait=0.002))
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @contextmanager

@@ -15,9 +15,8 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_provider_neuro_buckets.buckets import Bucket, Buckets, BucketsConfig, persistent_secret, wire
+from airflow_provider_neuro_buckets.buckets import Bucket, Buckets, BucketsConfig, persistent_secret
 from airflow_provider_neuro_buckets.buckets.errors import AuthenticationError, PermissionDenied
-from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.local.child import RunningPlatform, local_platform
 from buckets.eras.service import STRICT, TOKEN, Service, Trouble
 from buckets.stores.s3_scripts import SECRET, blob, refusal, store_at
@@ -140,11 +139,11 @@ async def test_a_folder_whose_credentials_are_always_refused_is_given_up_with_no
     assert here.renewals <= 3
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("status", [500, 503])
 async def test_credentials_that_end_while_the_platform_is_away_for_a_moment_are_renewed_when_it_is_back_f61(
-    here: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+    here: Scene, tmp_path: Path, status: int
 ) -> None:
-    monkeypatch.setattr(wire, "CONTROL_PLANE", RetryPolicy(attempts=4, throttled_attempts=4, first_wait=0.001))
     src = plant(tmp_path, {f"{number:02}": b"content" for number in range(20)})
     await here.buckets.upload_dir(src, here.at("d"))
     away = Rule(fault=Answer(status), method="POST", target="make_tmp_credentials", times=3)

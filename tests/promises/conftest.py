@@ -6,8 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from airflow_provider_neuro_buckets.buckets import Bucket, Buckets, ResourceNotFound, wire
-from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
+from airflow_provider_neuro_buckets.buckets import Bucket, Buckets, ResourceNotFound
 from airflow_provider_neuro_buckets.local.child import RunningPlatform
 from buckets.eras.service import Service
 from conformance.rigs.base import Rig
@@ -16,9 +15,8 @@ from promises.scene import client_of
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many attempts of the platform as ever, without the waiting between them."""
-    monkeypatch.setattr(wire, "CONTROL_PLANE", RetryPolicy(attempts=4, throttled_attempts=4, first_wait=0.001))
+def impatient(impatient: None) -> None:
+    """For each test here."""
 
 
 @pytest.fixture(params=sorted(RIGS))

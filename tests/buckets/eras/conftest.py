@@ -6,17 +6,15 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_neuro_buckets.buckets import Buckets, BucketsConfig, wire
-from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
+from airflow_provider_neuro_buckets.buckets import Buckets, BucketsConfig
 from buckets.eras.service import TOKEN, Service
 
 Open = Callable[..., AbstractAsyncContextManager[Buckets]]
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many attempts as ever, without the waiting between them."""
-    monkeypatch.setattr(wire, "CONTROL_PLANE", RetryPolicy(attempts=4, throttled_attempts=4, first_wait=0.001))
+def impatient(impatient: None) -> None:
+    """For each test here."""
 
 
 @pytest.fixture
