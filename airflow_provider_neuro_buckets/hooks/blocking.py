@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import os
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
@@ -58,49 +60,81 @@ class OpenClient:
             self.loop.stop()
 
 
+_LEFT_TO_PARENT: list[_Clients] = []
+"""Clients that a forked process has inherited. Closing them here would take them out of the parent's event loop."""
+
+
+class _Clients:
+    """What a face has open in one process. A copy and a pickle of it have nothing open.
+
+    :ivar held: the client of ``with`` blocks, of which so many as `depth` says are not left yet.
+    :ivar door: held while that one is opened, or handed back.
+    """
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.door = threading.RLock()  # a signal handler may use the face in whose middle it comes
+        self.held: OpenClient | None = None
+        self.depth = 0
+        self.all: set[OpenClient] = set()
+
+    def __reduce__(self) -> tuple[type[_Clients], tuple[()]]:
+        return _Clients, ()
+
+
 class BlockingFace:
     """Base of a class with generated blocking methods: opens the client, keeps it or closes it, runs, cancels.
 
     ``with face:`` keeps one client open for several calls; without it each call opens and closes its own. Several
-    threads may call at once. An error that no retry can mend, such as that of a wrong token, fails a task at once.
+    threads may call at once, and share the client of their ``with`` blocks; a process that is forked, or given a
+    pickle, opens its own. An error that no retry can mend, such as that of a wrong token, fails a task at once.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._held: OpenClient | None = None
-        self._depth = 0
-        self._open: set[OpenClient] = set()
+        self._in_some_process = _Clients()
+
+    @property
+    def _clients(self) -> _Clients:
+        """What this process has open."""
+        if self._in_some_process.pid != os.getpid():
+            _LEFT_TO_PARENT.append(self._in_some_process)
+            self._in_some_process = _Clients()
+        return self._in_some_process
 
     def open_client(self) -> AbstractAsyncContextManager[Any]:
         """Return the context manager that opens a client. Runs in the thread of the caller, and may block it."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        if self._held is None:
-            with failing_at_once():
-                self._held = OpenClient(self.open_client())
-            self._open.add(self._held)
-        self._depth += 1
+        clients = self._clients
+        with clients.door, failing_at_once():
+            if clients.held is None:
+                clients.held = OpenClient(self.open_client())
+                clients.all.add(clients.held)
+            clients.depth += 1
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._depth -= 1
-        if self._depth == 0 and self._held is not None:
-            held, self._held = self._held, None
-            self._close(held)
-
-    def _close(self, opened: OpenClient) -> None:
-        self._open.discard(opened)
-        opened.close()
+        clients = self._clients
+        with clients.door:
+            if clients.held is None:
+                return  # another process has entered the block, and was forked in it
+            clients.depth -= 1
+            if clients.depth:
+                return
+            held, clients.held = clients.held, None
+        clients.all.discard(held)
+        held.close()
 
     def cancel(self) -> None:
         """Cancel the calls that run, and all that an open ``with`` block would still begin. The next block works again.
 
         For ``on_kill``: safe in a signal handler and in any thread; does not wait.
         """
-        for opened in tuple(self._open):
+        for opened in tuple(self._clients.all):
             opened.loop.cancel()
 
     def call(self, question: Callable[[Any], Awaitable[T]]) -> T:
@@ -124,15 +158,17 @@ class BlockingFace:
 
     @contextmanager
     def _client(self) -> Iterator[OpenClient]:
-        if self._held is not None:
-            yield self._held
+        clients = self._clients
+        if (held := clients.held) is not None:
+            yield held
             return
         opened = OpenClient(self.open_client())
-        self._open.add(opened)
+        clients.all.add(opened)
         try:
             yield opened
         finally:
-            self._close(opened)
+            clients.all.discard(opened)
+            opened.close()
 
 
 _END = object()

@@ -51,6 +51,10 @@ class NeuroBucketsHook(BlockingFace, BaseHook):
         self._config: BucketsConfig | None = None
         self._overrides = {"cluster_name": cluster_name, "org_name": org_name, "project_name": project_name}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: nothing of the connection, which is read anew."""
+        return {**vars(self), "_config": None}
+
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:

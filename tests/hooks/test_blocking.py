@@ -9,6 +9,7 @@ import io
 import signal
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from itertools import islice
 from types import FrameType
@@ -199,6 +200,22 @@ def test_threads_share_the_client_of_a_with_block(face: Face) -> None:
         answers.extend([face.echo("b") for _ in range(50)])
     assert sorted(answers) == ["a"] * 50 + ["b"] * 50
     assert not raised
+    assert face.diary == ["opened", "closed"]
+
+
+def test_threads_whose_blocks_begin_at_once_share_one_client(face: Face) -> None:
+    """Whoever leaves last closes it; a client that nobody closes would be a thread that stays."""
+    begin = threading.Barrier(8)
+
+    def work(_: int) -> str:
+        begin.wait(30)
+        with face:
+            answer: str = face.echo("a")
+            begin.wait(30)
+        return answer
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == ["a"] * 8
     assert face.diary == ["opened", "closed"]
 
 

@@ -7,7 +7,10 @@ import base64
 import io
 import json
 import logging
+import multiprocessing
+import multiprocessing.connection
 import os
+import pickle
 import signal
 import socket
 import threading
@@ -32,6 +35,7 @@ from airflow_provider_neuro_buckets.hooks.blocking import Cancelled
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from platform_rig import Platform, WatchedPlatform, closed_port
 from signalling import signal_from_here
+from storage_front import where_transfers_stall
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -113,6 +117,46 @@ def test_airflow_makes_the_hook_from_a_connection() -> None:
     hook = BaseHook.get_hook("neuro_buckets_default")
     assert isinstance(hook, NeuroBucketsHook)
     assert hook.test_connection()[0] is True
+
+
+# In other processes
+
+
+def _ask_in_child(hook: NeuroBucketsHook, bucket: str, answers: multiprocessing.connection.Connection) -> None:
+    try:
+        sizes = [hook.head_blob(bucket, "blob").size]
+        with hook:
+            sizes.append(hook.head_blob(bucket, "blob").size)
+        hook.cancel()
+        hook.__exit__(None, None, None)  # what the end of the block does in which this process was forked
+        answers.send(sizes)
+    except BaseException as error:  # noqa: BLE001 - told to the parent
+        answers.send(repr(error))
+
+
+def test_a_process_that_is_forked_in_a_with_block_opens_its_own_client(platform: Platform, bucket: str) -> None:
+    platform.put(bucket, blob=b"content")
+    with NeuroBucketsHook() as hook:
+        mine, its = multiprocessing.Pipe()
+        child = multiprocessing.get_context("fork").Process(target=_ask_in_child, args=(hook, bucket, its))
+        child.start()
+        try:
+            assert mine.poll(60), "the forked process waits for a thread that it does not have"
+            assert mine.recv() == [7, 7]
+        finally:
+            child.kill()
+            child.join()
+            mine.close()
+            its.close()
+        assert hook.head_blob(bucket, "blob").size == 7
+
+
+def test_a_pickle_holds_no_client_and_nothing_of_the_connection(platform: Platform, bucket: str) -> None:
+    platform.put(bucket, blob=b"content")
+    with NeuroBucketsHook(project_name=platform.running.project_name) as hook:
+        pickled = pickle.dumps(hook)
+    assert platform.running.token.encode() not in pickled
+    assert pickle.loads(pickled).head_blob(bucket, "blob").size == 7
 
 
 # The connection test
@@ -233,11 +277,12 @@ class UploadBegun:
 
 
 def test_cancel_in_another_thread_ends_an_upload_and_nothing_of_it_is_left(
-    watched: WatchedPlatform, tmp_path: Path
+    watched: WatchedPlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hook, begun = NeuroBucketsHook(), UploadBegun()
     canceller = begun.then(hook.cancel)
-    with watched.fresh_bucket() as bucket:
+    with watched.fresh_bucket() as bucket, where_transfers_stall(watched, bucket) as connection:
+        monkeypatch.setenv("AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT", connection)
         with big_file(tmp_path) as path, pytest.raises(Cancelled):
             hook.upload_file(path, f"blob:{bucket}/big", progress=begun)
         canceller.join()
@@ -247,7 +292,7 @@ def test_cancel_in_another_thread_ends_an_upload_and_nothing_of_it_is_left(
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, AirflowTaskTimeout])
 def test_what_airflow_or_ctrl_c_raises_ends_an_upload_and_nothing_of_it_is_left_f89_f90(
-    watched: WatchedPlatform, tmp_path: Path, interruption: type[BaseException]
+    watched: WatchedPlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
 ) -> None:
     def interrupt(*_: object) -> None:
         raise interruption
@@ -255,7 +300,8 @@ def test_what_airflow_or_ctrl_c_raises_ends_an_upload_and_nothing_of_it_is_left_
     before = signal.signal(signal.SIGUSR1, interrupt)
     begun = UploadBegun()
     poker = begun.then(lambda: signal_from_here(signal.SIGUSR1))
-    with watched.fresh_bucket() as bucket:
+    with watched.fresh_bucket() as bucket, where_transfers_stall(watched, bucket) as connection:
+        monkeypatch.setenv("AIRFLOW_CONN_NEURO_BUCKETS_DEFAULT", connection)
         try:
             with big_file(tmp_path) as path, pytest.raises(interruption):
                 NeuroBucketsHook().upload_file(path, f"blob:{bucket}/big", progress=begun)
