@@ -857,7 +857,11 @@ def _movers(*, dry_run: bool) -> engine.Movers:
     return engine.DRY if dry_run else engine.REAL
 
 
-def _key(key: str) -> str:
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise InvalidAddress(
+            f"the key {key!r} is not a text", remedy="Pass a text; a template may have made another of it"
+        )
     if not key:
         raise InvalidAddress("the key of the blob is empty", remedy="Name the blob behind the bucket")
     return key

@@ -170,14 +170,15 @@ def _decode(text: str, shown: str) -> str:
 def local_path(path: URL | str | os.PathLike[str]) -> Path:
     """Return the local path that a ``file:`` URL, a plain path or a `Path` means; ``~`` is not expanded.
 
-    :raises InvalidAddress: another scheme, a host, a query or a fragment.
+    :raises InvalidAddress: another scheme, a host, a query or a fragment; or nothing, of which Python would make the
+        current folder: an empty template must neither upload nor fill that.
     """
     if isinstance(path, os.PathLike):
         return Path(path)
-    if isinstance(path, str) and not re.match(r"[a-z][a-z0-9+.-]*:", path):
+    if isinstance(path, str) and path and not re.match(r"[a-z][a-z0-9+.-]*:", path):
         return Path(path)
     url = URL(path)
-    if url.scheme != "file" or url.raw_host or url.raw_query_string or url.raw_fragment:
+    if url.scheme != "file" or url.raw_host or url.raw_query_string or url.raw_fragment or not url.raw_path:
         raise InvalidAddress(f"{str(path)!r} is not a local path", remedy="Write a path, or a file: URL without host")
     return Path(_decode(url.raw_path, repr(str(path))))
 

@@ -54,7 +54,7 @@ def _is_remote(text: str) -> bool:
 
 
 def _local(text: str) -> Path:
-    path = local_path(text) if text[:5].lower() == "file:" else Path(text)
+    path = local_path(text)
     if "\0" in str(path):
         raise BadUsage(f"{text} has a NUL character, and no local name can.")
     return path

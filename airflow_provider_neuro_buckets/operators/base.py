@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -189,15 +189,31 @@ def one_of(known: Sequence[str], **given: str) -> None:
             raise ValueError(f"{name}={value!r} is none of {', '.join(map(repr, known))}")
 
 
-def whole_number(value: int | str, what: str) -> int:
+def whole_number(value: float | str, what: str) -> int:
     """Read a number, of which a template makes a text.
 
     :raises ConfigurationError: it is none; says `what`.
     """
     try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"{what}={value!r} is not a whole number", remedy="Mend the task") from None
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or (isinstance(value, float) and number != value):
+        raise ConfigurationError(f"{what}={value!r} is not a whole number", remedy="Mend the task")
+    return number
+
+
+def some_texts(value: str | Iterable[str], what: str) -> list[str]:
+    """Read some texts, of which one may stand by itself; to Python, it would be a list of its letters.
+
+    :raises ConfigurationError: it is neither; says `what`.
+    """
+    if isinstance(value, str):
+        return [value]
+    try:
+        return list(value)
+    except TypeError:
+        raise ConfigurationError(f"{what}={value!r} is neither a text nor a list", remedy="Mend the task") from None
 
 
 def yes_or_no(value: object, what: str) -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_neuro_buckets.buckets.errors import AlreadyExists, BucketsError, ResourceNotFound
-from airflow_provider_neuro_buckets.operators.base import BucketsOperator, ChangingOperator, one_of
+from airflow_provider_neuro_buckets.operators.base import BucketsOperator, ChangingOperator, one_of, some_texts
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -35,7 +35,7 @@ class PersistentCredentialsCreateOperator(BucketsOperator):
 
     XCom: ``{"id", "name", "read_only", "buckets"}``, `buckets` being addresses.
 
-    :param bucket_ids: ids, names or ``blob:`` URIs.
+    :param bucket_ids: id, name or ``blob:`` URI of the bucket, or of several.
     :param name: unique among the credentials of the connection's user; `None` makes credentials that have an id only.
     :param read_only: they may read and list, and nothing else.
     :param save_connection: called with the connection as JSON, as ``AIRFLOW_CONN_…`` and secrets backends take it.
@@ -55,7 +55,7 @@ class PersistentCredentialsCreateOperator(BucketsOperator):
     def __init__(
         self,
         *,
-        bucket_ids: Sequence[str],
+        bucket_ids: str | Sequence[str],
         name: str | None = None,
         read_only: bool = False,
         save_connection: Callable[[str], object] | None = None,
@@ -77,7 +77,7 @@ class PersistentCredentialsCreateOperator(BucketsOperator):
         from airflow_provider_neuro_buckets.hooks.persistent import persistent_connection  # noqa: PLC0415 - as the hook
 
         with self.buckets() as hook:
-            buckets = [hook.get(bucket, cluster_name=self.cluster_name) for bucket in self.bucket_ids]
+            buckets = [hook.get(bucket, cluster_name=self.cluster_name) for bucket in self._bucket_ids()]
             with self._credentials(hook, buckets) as credentials:
                 if self.save_connection is not None:
                     self.save_connection(persistent_connection(credentials, buckets))
@@ -88,12 +88,15 @@ class PersistentCredentialsCreateOperator(BucketsOperator):
             "buckets": [str(bucket.uri) for bucket in buckets],
         }
 
+    def _bucket_ids(self) -> list[str]:
+        return some_texts(self.bucket_ids, "bucket_ids")
+
     @contextmanager
     def _credentials(self, hook: NeuroBucketsHook, buckets: Sequence[Bucket]) -> Iterator[PersistentBucketCredentials]:
         """Give the credentials; if the block fails, delete them, unless they were there before."""
         try:
             credentials = hook.persistent_credentials_create(
-                self.bucket_ids,
+                self._bucket_ids(),
                 name=self.name,
                 read_only=self.read_only,
                 cluster_name=self.cluster_name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_neuro_buckets.operators.base import ChangingOperator, one_of
+from airflow_provider_neuro_buckets.operators.base import ChangingOperator, one_of, some_texts
 from airflow_provider_neuro_buckets.operators.lineage import LineageOperator
 from airflow_provider_neuro_buckets.operators.tries import tries_of
 
@@ -134,7 +134,7 @@ class BucketUploadDirOperator(_TransferOperator):
     :param update: only files whose blob is missing, has another size, or is older.
     :param continue_: go on with large uploads that were cut off, where the provider tells of their parts: Azure does,
         S3 to credentials that may list uploads. A retry of the task does so anyway, with what the try before has noted.
-    :param ignore_file_names: names of files with ``.gitignore`` rules, valid from their folder downwards.
+    :param ignore_file_names: name, or names, of files with ``.gitignore`` rules, valid from their folder downwards.
     :param symlinks: ``inside`` follows links within `src` and fails those that lead out; ``follow``; ``skip``.
     :raises TransferError: some files failed; the others are uploaded.
     :raises ResourceNotFound: there is no such folder, or no such bucket.
@@ -151,7 +151,7 @@ class BucketUploadDirOperator(_TransferOperator):
         dst: str,
         update: bool = False,
         continue_: bool = False,
-        ignore_file_names: Sequence[str] = (),
+        ignore_file_names: str | Sequence[str] = (),
         symlinks: Literal["inside", "follow", "skip"] = "inside",
         **kwargs: Any,
     ) -> None:
@@ -170,7 +170,7 @@ class BucketUploadDirOperator(_TransferOperator):
                 self.dst,
                 update=self.update,
                 continue_=self.continue_,
-                ignore_file_names=frozenset(self.ignore_file_names),
+                ignore_file_names=frozenset(some_texts(self.ignore_file_names, "ignore_file_names")),
                 symlinks=self.symlinks,
                 progress=self.moving("Uploading to", self.dst),
                 dry_run=self.rehearses(),

@@ -22,7 +22,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_neuro_buckets.buckets import errors
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError
-from airflow_provider_neuro_buckets.operators.base import HOPELESS, BucketsOperator, one_of, whole_number
+from airflow_provider_neuro_buckets.operators.base import HOPELESS, BucketsOperator, one_of, some_texts, whole_number
 from airflow_provider_neuro_buckets.triggers.conditions import Conditions, read_seconds
 from airflow_provider_neuro_buckets.triggers.quiet import Calm, Look, unchanged
 
@@ -224,7 +224,7 @@ class BucketBlobSensor(ConditionsSensor):
 
         :raises ConfigurationError: there are none.
         """
-        uris = [self.uri] if isinstance(self.uri, str) else list(self.uri)
+        uris = some_texts(self.uri, "uri")
         if not uris:
             raise ConfigurationError("uri is an empty list: there is nothing to wait for", remedy="Name a blob")
         return uris

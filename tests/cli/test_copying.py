@@ -275,9 +275,10 @@ def test_a_copy_that_makes_no_sense_is_bad_usage(cli: Cli, arguments: list[str])
     assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
 
 
-def test_a_file_url_with_what_no_name_can_have_is_bad_usage(cli: Cli, bucket: str) -> None:
-    for arguments in (["file:///a%00b", f"blob:{bucket}/k"], [f"blob:{bucket}/k", "file:///a%00b"]):
-        ran = cli("cp", *arguments)
+@pytest.mark.parametrize("path", ["file:///a%00b", ""])
+def test_a_path_that_no_file_can_have_is_bad_usage(cli: Cli, bucket: str, path: str) -> None:
+    for arguments in ([path, f"blob:{bucket}/k"], [f"blob:{bucket}/k", path]):
+        ran = cli("cp", "--recursive", *arguments)
         assert (ran.status, ran.out, ran.err.count("\n")) == (2, "", 1)
 
 

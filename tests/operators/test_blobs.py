@@ -186,6 +186,11 @@ def test_put_stores_a_text_as_utf_8_and_bytes_as_they_are(
     assert platform.ask(lambda buckets: buckets.stat_blob(done["uri"])).key == "a b/%c"
 
 
+def test_put_at_a_key_that_a_template_made_a_number_of_is_told_in_one_sentence(bucket: str) -> None:
+    with pytest.raises(AirflowFailException, match="the key 20261130 is not a text"):
+        BucketPutBlobOperator(task_id="t", bucket_id_or_name=bucket, key=cast("str", 20261130), body=b"").execute({})
+
+
 @pytest.mark.parametrize("body", [{"a": 1}, 1, None, ["a"]])
 def test_put_of_what_is_neither_text_nor_bytes_is_told_in_one_sentence(
     platform: Platform, bucket: str, body: Any
@@ -284,6 +289,6 @@ def test_more_keys_than_were_allowed_fail_the_task_at_once_and_say_what_to_do(ke
     assert f"at least 4 keys at blob:{keys}" in str(error.value)
     assert "raise max_keys" in str(error.value)
     assert "neuro_buckets_default" in str(error.value)
-    for wrong in (0, -1, "many"):
+    for wrong in (0, -1, "many", 2.5, float("inf")):
         with pytest.raises(AirflowFailException, match=f"max_keys='?{wrong}"):
             operator(keys, wrong).execute({})

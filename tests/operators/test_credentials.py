@@ -117,6 +117,11 @@ def test_without_read_only_the_connection_may_write_and_to_its_buckets_only(
         assert (platform.keys(bucket), platform.keys(second), platform.keys(other)) == (["blob"], ["blob"], [])
 
 
+def test_one_bucket_may_stand_by_itself(bucket: str, name: str, platform: Platform) -> None:
+    returned = create(bucket_ids=bucket, name=name)
+    assert returned["buckets"] == [str(platform.ask(lambda buckets: buckets.get(bucket)).uri)]
+
+
 def test_what_goes_to_xcom_and_to_the_log_has_no_secret(
     platform: Platform, bucket: str, name: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

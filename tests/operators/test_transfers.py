@@ -119,12 +119,23 @@ def test_update_moves_only_what_changed(bucket: str, folder: Path) -> None:
     assert back.execute({})["unchanged"] == len(FILES) + 1
 
 
-def test_ignore_files_are_followed_if_named(platform: Platform, bucket: str, folder: Path) -> None:
+@pytest.mark.parametrize("names", [[".gitignore"], ".gitignore"])
+def test_ignore_files_are_followed_if_named(
+    platform: Platform, bucket: str, folder: Path, names: str | list[str]
+) -> None:
+    """One name may stand by itself: a comma is soon forgotten, and what should be ignored would be uploaded."""
     (folder / ".gitignore").write_text("*\n!two words\n")
-    BucketUploadDirOperator(
-        task_id="t", src=str(folder), dst=f"blob:{bucket}/", ignore_file_names=[".gitignore"]
-    ).execute({})
+    BucketUploadDirOperator(task_id="t", src=str(folder), dst=f"blob:{bucket}/", ignore_file_names=names).execute({})
     assert platform.keys(bucket) == ["two words"]
+
+
+def test_an_empty_template_is_not_the_folder_in_which_the_worker_runs(
+    platform: Platform, bucket: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(AirflowFailException, match="'' is not a local path"):
+        BucketUploadDirOperator(task_id="t", src="", dst=f"blob:{bucket}/").execute({})
+    assert platform.keys(bucket) == []
 
 
 def test_a_link_that_leads_out_of_the_folder_fails_the_task_and_names_the_choice(

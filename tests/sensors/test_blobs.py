@@ -239,6 +239,16 @@ def test_a_list_of_nothing_fails_the_task_at_once(platform: Platform, mode: str)
         run(blob(mode, []))
 
 
+@EVERY_MODE
+def test_what_a_template_makes_of_an_xcom_that_is_not_there_fails_the_task_at_once(
+    platform: Platform, mode: str
+) -> None:
+    """A DAG that renders its templates as what they are makes `None` of it."""
+    assert platform.running.token
+    with pytest.raises(AirflowFailException, match="uri=None is neither a text nor a list"):
+        run(blob(mode, None))
+
+
 def test_a_misspelt_choice_is_refused_when_the_dag_is_parsed() -> None:
     with pytest.raises(ValueError, match="require='some' is none of 'all', 'any'"):
         blob("poke", "blob:bucket/a", require="some")
