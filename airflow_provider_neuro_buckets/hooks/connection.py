@@ -94,7 +94,7 @@ def _positive(value: Any, what: str) -> int:
 def _rate(value: Any, what: str) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = 0.0
     if isinstance(value, bool) or not 0 < number < math.inf:
         raise ConfigurationError(f"{what} is not a positive number", remedy="Mend it in the connection form")

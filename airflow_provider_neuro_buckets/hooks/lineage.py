@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
@@ -31,7 +32,10 @@ REPORTED: Mapping[str, Mapping[str, str]] = {
 
 
 def reporting_lineage(hook: type[T]) -> type[T]:
-    """Make the transfers of a hook report their lineage once they have ended well; a stream, once it is asked for."""
+    """Make the transfers of a hook report their lineage once they have ended well; a stream, once it is asked for.
+
+    What cannot be an asset is not told, and fails nothing.
+    """
     for name, ends in REPORTED.items():
         setattr(hook, name, _reporting(getattr(hook, name), ends))
     return hook
@@ -48,7 +52,8 @@ def _reporting(method: Callable[..., Any], ends: Mapping[str, str]) -> Callable[
             return answer  # nothing was moved
         collector = get_hook_lineage_collector()  # type: ignore[no-untyped-call]  # Airflow's is not typed
         for argument, report in ends.items():
-            getattr(collector, report)(context=self, **_asset(argument, given))
+            with suppress(ValueError):  # it is too long to be one
+                getattr(collector, report)(context=self, **_asset(argument, given))
         return answer
 
     return call

@@ -144,12 +144,10 @@ class NeuroBucketsRemoteLogIO:
     # Both
 
     def _relative(self, path: os.PathLike[str] | str) -> PurePosixPath:
-        relative = Path(path)
-        if relative.is_absolute():
-            relative = relative.relative_to(self.base_log_folder)
-        if ".." in relative.parts:
+        whole = self.base_log_folder / path
+        if ".." in whole.parts or not whole.is_relative_to(self.base_log_folder):
             raise ConfigurationError(f"the log {str(path)!r} is outside of {self.base_log_folder}")
-        return PurePosixPath(relative)
+        return PurePosixPath(whole.relative_to(self.base_log_folder))
 
     def _address(self, relative: PurePosixPath) -> str:
         return f"{self.remote_base}/{quote_key(str(relative))}"

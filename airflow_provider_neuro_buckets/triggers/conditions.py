@@ -51,7 +51,7 @@ class Conditions:
             return not self.newer_than and not self.stable_for
         if self.newer_than and modified_at <= self.newer_than:
             return False
-        return not self.stable_for or now - modified_at >= timedelta(seconds=self.stable_for)
+        return not self.stable_for or (now - modified_at).total_seconds() >= self.stable_for
 
 
 ANY = Conditions()
@@ -85,7 +85,7 @@ def read_time(value: Any, what: str) -> datetime | None:
 def _number(value: Any, what: str) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
     if not 0 <= number < float("inf"):
         raise ConfigurationError(f"{what}={value!r} is not a number from 0 on", remedy="Mend the task")

@@ -138,6 +138,7 @@ def test_a_configuration_never_shows_its_secrets(monkeypatch: pytest.MonkeyPatch
 # What cannot
 
 NO_NUMBERS: list[Any] = [0, -1, 1.5, float("inf"), True, "many", [SECRET], {}]
+TOO_LARGE = 10**400
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no host": ({"password": SECRET}, "host"),
     "a host that is no address": ({"host": f"{SECRET}.example.org", "password": SECRET}, "host"),
@@ -169,9 +170,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         for value in NO_NUMBERS
     },
     **{
-        f"{field}={value!r}": ({"host": HOST, "password": SECRET, "extra": {field: value}}, f"'{field}'")
+        f"{field}={value!r:.20}": ({"host": HOST, "password": SECRET, "extra": {field: value}}, f"'{field}'")
         for field in ("max_requests_per_second", "max_bytes_per_second")
-        for value in [*NO_NUMBERS, float("nan"), "nan"]
+        for value in [*NO_NUMBERS, float("nan"), "nan", TOO_LARGE]
         if value != 1.5
     },
 }

@@ -54,6 +54,19 @@ def test_each_transfer_tells_both_its_ends_and_a_folder_is_one_asset(
     }
 
 
+def test_an_end_that_is_too_long_for_an_asset_fails_no_transfer(
+    bucket: str, tmp_path: Path, collector: lineage.HookLineageCollector
+) -> None:
+    """A letter of another script takes six characters of a URL, of which an asset has 1,500."""
+    folder = tmp_path.joinpath(*["\u0434" * 100] * 4)
+    folder.mkdir(parents=True)
+    (folder / "file").write_bytes(b"1")
+    with NeuroBucketsHook() as hook:
+        hook.upload_file(folder / "file", f"blob:{bucket}/one")
+        assert hook.head_blob(bucket, "one").size == 1
+    assert told(collector) == (set(), {f"blob://{bucket}/one"})
+
+
 def test_a_dry_run_tells_nothing(bucket: str, tmp_path: Path, collector: lineage.HookLineageCollector) -> None:
     (tmp_path / "up").mkdir()
     with NeuroBucketsHook() as hook:

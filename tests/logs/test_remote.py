@@ -135,7 +135,7 @@ def test_the_local_folder_goes_where_airflow_wants_it_gone(bucket: str, tmp_path
     assert lines(logs) == [["gone"]]
 
 
-@pytest.mark.parametrize("path", ["../outside.log", "a/../../b.log"])
+@pytest.mark.parametrize("path", ["../outside.log", "a/../../b.log", "/elsewhere/c.log"])
 def test_a_path_out_of_the_log_folder_is_refused(logs: NeuroBucketsRemoteLogIO, path: str) -> None:
     with pytest.raises(ConfigurationError, match="outside"):
         logs.upload(path)

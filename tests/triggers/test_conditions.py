@@ -43,6 +43,10 @@ def test_a_blob_counts_only_once_it_has_been_the_same_for_so_long(age: float | N
     assert accepts(read(stable_for=30), age=age) is counts
 
 
+def test_nothing_is_the_same_for_longer_than_there_are_days() -> None:
+    assert not accepts(read(stable_for=1e300))
+
+
 def test_all_conditions_must_hold() -> None:
     conditions = read(min_size=5, newer_than=NOW - timedelta(seconds=100), stable_for=30)
     assert accepts(conditions, size=5, age=60)
@@ -84,6 +88,7 @@ def test_numbers_may_be_texts_and_seconds_a_timedelta() -> None:
         ("stable_for", -0.1),
         ("stable_for", float("nan")),
         ("stable_for", float("inf")),
+        pytest.param("stable_for", 10**400, id="too large"),
     ],
 )
 def test_a_condition_that_cannot_be_used_is_told_by_its_name(wrong: str, value: Any) -> None:
