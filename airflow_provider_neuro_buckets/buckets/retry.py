@@ -57,8 +57,6 @@ class RetryPolicy:
 
 DATA = RetryPolicy()
 CONTROL_PLANE = RetryPolicy(attempts=4, longest_wait=4.0, deadline=60.0)
-ONCE = RetryPolicy(attempts=1, throttled_attempts=1)
-"""For a POST that makes something: sent again after a lost answer, it would make two."""
 
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:

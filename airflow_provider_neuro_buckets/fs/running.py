@@ -13,14 +13,11 @@ from typing import Any, ParamSpec, TypeVar
 from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem, get_loop, iothread, reset_lock
 
-from airflow_provider_neuro_buckets.hooks.loop import wait_for
+from airflow_provider_neuro_buckets.hooks.loop import CLEAN_UP_SECONDS, wait_for
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Kind = TypeVar("Kind", bound=type[AsyncFileSystem])
-
-CLEAN_UP_SECONDS = 4.0
-"""How long an interrupted call may take to abort its uploads and remove its temporary files."""
 
 
 def shared_loop() -> AbstractEventLoop:

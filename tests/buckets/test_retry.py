@@ -21,7 +21,6 @@ from airflow_provider_neuro_buckets.buckets.retry import (
     CONTROL_PLANE,
     DATA,
     LONGEST_ASKED_WAIT,
-    ONCE,
     RetryPolicy,
     attempt,
 )
@@ -123,7 +122,7 @@ async def test_a_wait_can_be_cancelled() -> None:
 async def test_one_attempt_means_one() -> None:
     call = Failing(Unavailable("down"), Unavailable("down"))
     with pytest.raises(Unavailable):
-        await attempt(call, what="w", policy=ONCE)
+        await attempt(call, what="w", policy=RetryPolicy(attempts=1))
     assert call.calls == 1
 
 
