@@ -203,6 +203,8 @@ class Upload:
 
     async def _large(self, path: Path, key: str, file: LocalFile) -> Stored:
         async with made_in_thread(lambda: Source.open(path, within=file.within), Source.close) as source:
+            if not source.size:  # it was emptied since it was found, and nothing has no parts
+                return await self._empty(source, key)
             parts = plan_parts(source.size, limits=self.store.limits)
             if self._resumes() and Capability.RESUME in self.store.capabilities:
                 # What was taken up may be gone by now, or of other content after all.
@@ -212,6 +214,11 @@ class Upload:
                 async with self.window.slot(0):
                     upload = await stack.enter_async_context(self.store.multipart(key))
                 return await self._whole(source, upload, parts, file.relative)
+
+    async def _empty(self, source: Source, key: str) -> Stored:
+        await in_thread(source.check)
+        async with self.window.slot(0):
+            return await self.store.write(key, b"")
 
     def _resumes(self) -> bool:
         return self.tries.resumes(continues=self.existing.continues)

@@ -27,6 +27,8 @@ async def upload(
     through: Window | None = None,
     progress: AbstractRecursiveFileProgress | None = None,
     ignore_file_names: AbstractSet[str] = frozenset(),
+    keep: Keep | None = None,
+    tries: Tries = ONLY_TRY,
 ) -> TransferReport:
     """Upload a folder."""
     return await engine.upload_dir(
@@ -34,10 +36,11 @@ async def upload(
         dst,
         existing=existing,
         symlinks=Symlinks.INSIDE,
-        filter=None,
+        filter=keep,
         ignore_file_names=ignore_file_names,
         window=through or window(),
         progress=progress,
+        tries=tries,
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from airflow_provider_neuro_buckets.buckets.errors import TransferError
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import can_compare
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing
 from airflow_provider_neuro_buckets.buckets.transfer.plan import PART, SINGLE_READ
+from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from buckets.transfer.asking import download, upload
 from buckets.transfer.trees import plant, snapshot
 from buckets.transfer.watched import failing, remote
@@ -76,6 +78,24 @@ async def test_a_part_that_fails_leaves_the_old_blob_and_no_upload(rig: Rig, tmp
         await upload(src, remote(rig, "x", failing("part", PermissionError("no"), at=1))[0])
     assert await rig.get("x/f") == b"old"
     assert await rig.get("x/g") == b"g"
+    assert await rig.unfinished() in ([], None)
+
+
+@pytest.mark.parametrize("tries", [ONLY_TRY, Tries(has_later=True)], ids=["only", "first of some"])
+async def test_a_large_file_that_is_emptied_before_its_turn_is_uploaded_empty(
+    rig: Rig, tmp_path: Path, tries: Tries
+) -> None:
+    """As a log is that somebody rotates meanwhile."""
+    src = plant(tmp_path / "src", {"log": LARGE, "other": b"x"})
+
+    async def rotate(path: str) -> bool:
+        if path == "log":
+            os.truncate(src / path, 0)
+        return True
+
+    report = await upload(src, remote(rig, "x")[0], keep=rotate, tries=tries)
+    assert (report.files, report.bytes) == (2, 1)
+    assert [await rig.get(key) for key in ("x/log", "x/other")] == [b"", b"x"]
     assert await rig.unfinished() in ([], None)
 
 
