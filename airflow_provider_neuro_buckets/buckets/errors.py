@@ -254,7 +254,8 @@ _CODES: dict[type[BucketsError], str] = {
     AlreadyExists: "BucketAlreadyExists BucketAlreadyOwnedByYou unique",
     QuotaExceeded: "QuotaExceeded quotaExceeded TooManyBuckets XMinioAdminBucketQuotaExceeded XMinioStorageFull",
     InvalidAddress: "InvalidBucketName InvalidResourceName InvalidUri KeyTooLongError XMinioInvalidObjectName",
-    BadRequest: "InvalidRequest LeaseIdMissing SnapshotsPresent InvalidBlobType BlobArchived BlobBeingRehydrated",
+    BadRequest: "InvalidRequest LeaseIdMissing SnapshotsPresent InvalidBlobType BlobArchived BlobBeingRehydrated"
+    " InvalidObjectState ObjectNotInActiveTierError",  # archived as well
     UnsupportedProvider: "unsupported",
 }
 _BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}

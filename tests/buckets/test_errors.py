@@ -58,6 +58,8 @@ def test_the_tree_in_the_module_shows_every_error(kind: type[BucketsError]) -> N
         (400, "InvalidBucketName", errors.InvalidAddress),
         (409, "", errors.AlreadyExists),
         (400, "BadDigest", errors.IntegrityError),
+        (403, "InvalidObjectState", errors.BadRequest),
+        (403, "ObjectNotInActiveTierError", errors.BadRequest),
     ],
 )
 def test_an_answer_becomes_an_error_by_its_code_first_then_by_its_status(
