@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from airflow_provider_neuro_buckets.buckets.errors import BucketsError
+from airflow_provider_neuro_buckets.buckets.errors import BucketsError, InvalidAddress
 from airflow_provider_neuro_buckets.buckets.stores.base import Capability
 from conformance.asking import blobs_under, content_of, keys_of, level_of
 from conformance.hostile import HOSTILE, REWRITTEN, try_each
@@ -84,6 +84,11 @@ async def test_a_rewritten_key_never_reaches_the_blob_it_would_be_rewritten_to(r
     await rig.store.delete([key, "missing"])
     assert await rig.get("a/b") == b"precious"
     assert key not in keys_of(await blobs_under(rig.store))
+
+
+async def test_a_prefix_that_is_no_text_is_refused_like_such_a_key(rig: Rig) -> None:
+    with pytest.raises(InvalidAddress, match="not Unicode text"):
+        await blobs_under(rig.store, "a\udcff/")
 
 
 @pytest.mark.parametrize("prefix", ["a//", "/", "//", "a/./", "./", "../", "a\\"])

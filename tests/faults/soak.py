@@ -66,13 +66,13 @@ class Warnings(logging.Handler):
 def heard_of() -> Iterator[set[str]]:
     """Give the ids of the uploads that a client was told of."""
     ids: set[str] = set()
-    begun = S3Upload._begun
+    begin = S3Upload._begin
 
-    def note(upload: S3Upload, answer: bytes) -> None:
-        begun(upload, answer)
+    async def note(upload: S3Upload) -> None:
+        await begin(upload)
         ids.add(upload._id)
 
-    with mock.patch.object(S3Upload, "_begun", note):
+    with mock.patch.object(S3Upload, "_begin", note):
         yield ids
 
 

@@ -240,7 +240,7 @@ class DirectLane:
             what=request.what,
             code=code,
             detail=detail,
-            retry_after=float(delay) if delay.isdigit() else None,
+            retry_after=float(delay) if delay.isdecimal() else None,
         )
         if isinstance(error, Throttled) or response.status in _SLOW_DOWN:
             self._pace.refused(request.what)

@@ -20,6 +20,7 @@ import aiohttp
 
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import (
+    AuthenticationError,
     BucketsError,
     InvalidAddress,
     InvalidAnswer,
@@ -208,6 +209,8 @@ class GcsStore:
 
     def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         """List keys; the next page is on its way while one is handed over."""
+        if prefix:
+            check_key(prefix)
         where = self.address(prefix)
         return pages_of(
             lambda token: self._page(prefix, delimiter, page_size, token),
@@ -263,7 +266,7 @@ class GcsStore:
         return failures
 
     async def _delete_batch(self, keys: Sequence[str]) -> dict[str, BucketsError]:
-        """Delete keys in one request; those that the service was too busy for once more, one by one."""
+        """Delete keys in one request; those that came too late for its token, or at a bad moment, again one by one."""
         what = f"cannot delete {len(keys)} blobs of {self._bucket.uri}"
         given = await self._lane.retrying(self._credentials.current, what)
         boundary = secrets.token_hex(16)
@@ -284,7 +287,7 @@ class GcsStore:
                 continue
             code, detail = refusal(refused)
             error = error_for(status, what=self._deletion(key), code=code, detail=detail[:200])
-            if isinstance(error, TransientError):
+            if isinstance(error, TransientError | AuthenticationError):
                 again.append(key)
             else:
                 failures[key] = error

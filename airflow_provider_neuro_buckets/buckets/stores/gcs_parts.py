@@ -176,7 +176,7 @@ class GcsUpload:
         """Return what the key holds if that is this upload for sure."""
         try:
             meta, found = await self._look_up()
-        except ResourceNotFound:
+        except (ResourceNotFound, PermissionDenied):
             return None
         return meta if crc32c is not None and (meta.size, crc32c_of_base64(found)) == (size, crc32c) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -194,21 +194,20 @@ def _text(document: Mapping[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _time(text: str | None) -> datetime | None:
+def _time(text: str | None, read: Callable[[str], datetime] = datetime.fromisoformat) -> datetime | None:
     try:
-        return datetime.fromisoformat(text) if text else None
+        return read(text) if text else None
     except ValueError:
         return None
 
 
 def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta:
     """Return what the headers of an answer with content say; they do not tell when the blob was made."""
-    modified = headers.get("Last-Modified")
     return BlobMeta(
         key=key,
         size=size,
         etag=headers.get("X-Goog-Generation") or None,
-        modified_at=parsedate_to_datetime(modified) if modified else None,
+        modified_at=_time(headers.get("Last-Modified"), parsedate_to_datetime),
         md5=md5_of_base64(hashes(headers).get("md5")),
     )
 

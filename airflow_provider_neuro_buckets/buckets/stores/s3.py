@@ -21,6 +21,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     PermissionDenied,
     ResourceNotFound,
     TransientError,
+    Unavailable,
     UnsupportedProvider,
     error_for,
 )
@@ -216,6 +217,8 @@ class S3Store:
 
     def pages(self, prefix: str, *, delimiter: str = "", page_size: int | None = None) -> AsyncIterator[Page]:
         """List keys; the next page is on its way while one is handed over."""
+        if prefix:
+            check_key(prefix)
         if impossible_prefix(prefix, self.capabilities):
             return _nothing()
         where = self.address(prefix)
@@ -320,12 +323,14 @@ class S3Store:
         )
         _, answer = await self._lane.fetch(request, largest=LARGEST_PAGE)
         failed = await asyncio.to_thread(parse_deletion, answer, where)
+        if not {key for key, _, _ in failed} <= set(keys):
+            return dict.fromkeys(keys, Unavailable(f"{request.what}: the storage does not say which of them"))
         return {
             key: error_for(
                 403 if code == "AccessDenied" else 400,
                 what=f"cannot delete {self.address(key)}",
                 code=code,
-                detail=message,
+                detail=message[:200],
             )
             for key, code, message in failed
             if code not in {"NoSuchKey", "NoSuchVersion"}

@@ -166,18 +166,18 @@ class S3Upload:
 
     async def begin(self) -> None:
         """Begin it; one that begins while this is cancelled is aborted."""
-        beginning = asyncio.ensure_future(self._ask("POST", {"uploads": ""}))
+        beginning = asyncio.ensure_future(self._begin())
         try:
-            self._begun(await asyncio.shield(beginning))
+            await asyncio.shield(beginning)
         except asyncio.CancelledError:
             await asyncio.wait([beginning], timeout=aborting.ABORT_SECONDS)
             beginning.cancel()
             if beginning.done() and not beginning.cancelled() and beginning.exception() is None:
-                self._begun(beginning.result())
                 await self.abort()
             raise
 
-    def _begun(self, answer: bytes) -> None:
+    async def _begin(self) -> None:
+        answer = await self._ask("POST", {"uploads": ""})
         self._id = text_in(answer, "InitiateMultipartUploadResult", "UploadId", self._what)
         self._is_open = True
 
@@ -218,8 +218,7 @@ class S3Upload:
         try:
             answer = await self._ask("POST", {"uploadId": self._id}, completion(etags))
         except ResourceNotFound:
-            meta = await self._head()
-            if meta.size != size or meta.etag != expected:
+            if (meta := await self._made_already(size, expected)) is None:
                 raise
             self._is_open = False
             return Stored.of(meta, Proof.CHECKSUM)
@@ -230,6 +229,14 @@ class S3Upload:
         if not expected or etag != expected:
             await self._check_size(etag, size)
         return Stored(key=self._key, size=size, etag=etag, proof=Proof.CHECKSUM if expected else Proof.SIZE)
+
+    async def _made_already(self, size: int, expected: str) -> BlobMeta | None:
+        """Return what the key holds if that is this upload for sure."""
+        try:
+            meta = await self._head()
+        except (ResourceNotFound, PermissionDenied):
+            return None
+        return meta if (meta.size, meta.etag) == (size, expected) else None
 
     async def _check_size(self, etag: str | None, size: int) -> None:
         # Who may write need not be allowed to look; and another writer may have come already.

@@ -221,6 +221,12 @@ async def test_a_key_that_a_batch_says_nothing_about_is_tried_alone() -> None:
         assert script.said[1:] == ["DELETE /storage/v1/b/real/o/untold"]
 
 
+async def test_keys_of_a_batch_for_which_the_token_has_ended_are_tried_alone() -> None:
+    async with scripted(batch(204, 401), answer(204)) as (store, script):
+        assert await store.delete(["gone", "late"]) == {}
+        assert script.said[1:] == ["DELETE /storage/v1/b/real/o/late"]
+
+
 async def test_a_batch_that_is_answered_with_a_page_of_html_deletes_nothing_for_sure() -> None:
     async with scripted(answer(body=b"<html>Sign in</html>", Content_Type="text/html")) as (store, _):
         with pytest.raises(InvalidAnswer):

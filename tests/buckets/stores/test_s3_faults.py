@@ -104,7 +104,7 @@ async def test_the_code_of_s3_decides_before_the_status(code: str) -> None:
         assert await content_of(store, "key") == CONTENT
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("soon", None), ("", None)])
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("soon", None), ("\u00b2", None), ("", None)])
 async def test_the_wait_that_a_server_asks_for_is_told_to_the_retry_policy_f17(
     header: str, seconds: float | None
 ) -> None:
@@ -552,10 +552,11 @@ async def test_a_completion_whose_answer_was_lost_is_found_at_the_key_f23() -> N
         assert server.asked_by("DELETE") == []
 
 
-@pytest.mark.parametrize("found", [blob(CONTENT), blob(b"something else"), reply(404)])
-async def test_an_upload_that_is_gone_and_not_at_the_key_is_an_error(found: Answer) -> None:
-    async with crafted(uploading(in_turn(GONE), head=in_turn(found))) as server:
-        with pytest.raises(ResourceNotFound):
+@pytest.mark.parametrize("found", [blob(CONTENT), blob(b"something else"), reply(404), reply(403)])
+async def test_an_upload_that_is_gone_and_not_at_the_key_is_an_error_that_says_so(found: Answer) -> None:
+    choose = uploading(in_turn(GONE), head=in_turn(found))
+    async with crafted(lambda asked: found if asked.method == "GET" else choose(asked)) as server:
+        with pytest.raises(ResourceNotFound, match=r"cannot write .*NoSuchUpload"):
             await upload_one_part(server)
 
 
@@ -607,14 +608,15 @@ async def test_an_upload_with_a_part_that_may_still_come_is_aborted_again_after_
         assert [asked.query for asked in server.asked_by("DELETE")] == ["uploadId=the-upload"] * aborts
 
 
-async def test_an_upload_that_begins_while_it_is_cancelled_is_aborted() -> None:
+@pytest.mark.parametrize(("body", "aborted"), [(BEGUN, ["uploadId=the-upload"]), (b"<html/>", [])])
+async def test_an_upload_that_begins_while_it_is_cancelled_is_aborted(body: bytes, aborted: list[str]) -> None:
     asked, going_on = asyncio.Event(), asyncio.Event()
 
     def begin(_: Asked) -> Answer:
         async def answer(_: web.Request) -> web.StreamResponse:
             asked.set()
             await going_on.wait()
-            return web.Response(body=BEGUN)
+            return web.Response(body=body)
 
         return answer
 
@@ -625,7 +627,7 @@ async def test_an_upload_that_begins_while_it_is_cancelled_is_aborted() -> None:
         going_on.set()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert [asked.query for asked in server.asked_by("DELETE")] == ["uploadId=the-upload"]
+        assert [asked.query for asked in server.asked_by("DELETE")] == aborted
 
 
 @pytest.mark.parametrize("body", [b"", b"<html></html>", b"<InitiateMultipartUploadResult/>", b"{}"])
@@ -769,6 +771,17 @@ async def test_a_key_that_s3_asks_to_delete_again_is_deleted_again() -> None:
     async with crafted(choose) as server, store_at(server) as store:
         assert await store.delete(["busy", "fine"]) == {}
         assert [asked.target for asked in server.asked_by("DELETE")] == ["/real/busy", "/real/busy"]
+
+
+@pytest.mark.parametrize("key", ["", "<Key>models/busy</Key>"])
+async def test_keys_are_tried_alone_where_nobody_can_tell_which_of_them_was_not_deleted(key: str) -> None:
+    failed = f"<DeleteResult><Error>{key}<Code>AccessDenied</Code></Error></DeleteResult>".encode()
+    alone = {"/real/busy": refusal(403, "AccessDenied")}
+    choose = by_method(POST=in_turn(reply(200, failed)), DELETE=lambda asked: alone.get(asked.target, reply(204)))
+    async with crafted(choose) as server, store_at(server) as store:
+        failures = await store.delete(["busy", "fine"])
+        assert {key: type(error) for key, error in failures.items()} == {"busy": PermissionDenied}
+        assert [asked.target for asked in server.asked_by("DELETE")] == ["/real/busy", "/real/fine"]
 
 
 async def test_an_answer_that_does_not_tell_what_was_deleted_is_invalid() -> None:
