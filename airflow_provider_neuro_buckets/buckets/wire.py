@@ -87,6 +87,8 @@ class Wire:
             nonlocal was_lost
             try:
                 await self._send("DELETE", url, query=query, body=None, what=what)
+            except (NotConnected, Throttled):
+                raise  # it was not carried out
             except TransientError:
                 was_lost = True
                 raise
@@ -217,7 +219,7 @@ def _refusal(response: aiohttp.ClientResponse, text: bytes, what: str, *, secret
         what=what,
         detail=masked(detail, secrets)[:LONGEST_DETAIL],
         code=code,
-        retry_after=float(delay) if delay.isdigit() else None,
+        retry_after=float(delay) if delay.isdecimal() else None,
     )
 
 

@@ -7,10 +7,11 @@ import socket
 
 import pytest
 
-from airflow_provider_neuro_buckets.buckets import Buckets, BucketsConfig
-from faults.crafted import crafted, in_turn, reply
+from airflow_provider_neuro_buckets.buckets import Buckets, BucketsConfig, ResourceNotFound
+from faults.crafted import Answer, crafted, dropping, in_turn, reply
 
 TOKEN = "the-token-of-this-test"
+GONE = reply(404, b'{"error": "PersistentBucketsCredentials with name mine not found"}')
 
 
 @pytest.fixture
@@ -58,3 +59,22 @@ async def test_where_no_token_is_sent_nothing_is_warned_of(caplog: pytest.LogCap
     caplog.set_level(logging.WARNING)
     await listed_twice("platform.test", token=None)
     assert caplog.messages == []
+
+
+async def removed(first: Answer) -> None:
+    """Remove credentials that are not found after a first answer."""
+    async with crafted(in_turn(first, GONE)) as server:
+        config = BucketsConfig(buckets_url=server.url, token=TOKEN, cluster_name="main")
+        async with Buckets.open(config) as buckets:
+            await buckets.persistent_credentials_rm("mine")
+
+
+@pytest.mark.parametrize("first", [dropping(), reply(500)])
+async def test_what_is_not_found_after_an_answer_that_was_lost_has_been_removed(first: Answer) -> None:
+    await removed(first)
+
+
+@pytest.mark.parametrize("first", [GONE, reply(429)])
+async def test_what_is_not_found_before_anything_was_carried_out_was_never_there(first: Answer) -> None:
+    with pytest.raises(ResourceNotFound):
+        await removed(first)
