@@ -99,13 +99,17 @@ def network_errors(what: str) -> Iterator[None]:
         yield
     except BucketsError:
         raise  # it says already what happened
-    except aiohttp.ClientConnectorCertificateError:
+    except aiohttp.ClientConnectorCertificateError as error:
+        reason = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
         raise ConfigurationError(
-            f"{what}: its TLS certificate is not trusted",
-            remedy="Set verify of the connection to the CA bundle of the platform",
+            f"{what}: its TLS certificate is not trusted ({reason.rstrip('.')})",
+            remedy="Set verify of the connection to the CA bundle of the platform, if it has one of its own",
         ) from None
-    except aiohttp.ClientSSLError:
-        raise ConfigurationError(f"{what}: the TLS handshake fails", remedy="Check the address and its port") from None
+    except aiohttp.ClientSSLError as error:
+        reason = getattr(error.os_error, "reason", "") or type(error.os_error).__name__
+        raise ConfigurationError(
+            f"{what}: the TLS handshake fails ({reason})", remedy="Check the address and its port"
+        ) from None
     except aiohttp.ClientConnectorError as error:
         reason = error.os_error.strerror or type(error.os_error).__name__
         raise NotConnected(
