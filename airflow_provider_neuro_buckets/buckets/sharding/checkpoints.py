@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ResourceNotFound
 from airflow_provider_neuro_buckets.buckets.reading import read_bytes
@@ -39,13 +39,18 @@ async def keeping(ledger: Ledger, store: BlobStore, key: str) -> AsyncIterator[N
         yield
     finally:
         saving.cancel()
-        with suppress(asyncio.CancelledError):
-            await saving
         try:
-            async with asyncio.timeout(LAST_SECONDS):
-                await store.write(key, ledger.content())
-        except (BucketsError, TimeoutError) as error:
-            log.warning("The next try will do again what was done last: %s", error)
+            await asyncio.wait([saving])
+        finally:
+            await _save_last(ledger, store, key)
+
+
+async def _save_last(ledger: Ledger, store: BlobStore, key: str) -> None:
+    try:
+        async with asyncio.timeout(LAST_SECONDS):
+            await store.write(key, ledger.content())
+    except (BucketsError, TimeoutError) as error:
+        log.warning("The next try will do again what was done last: %s", error)
 
 
 async def _save_often(ledger: Ledger, store: BlobStore, key: str) -> None:

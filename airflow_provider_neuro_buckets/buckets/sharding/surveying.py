@@ -134,9 +134,14 @@ def _may_go(there: Entry, dst: Place) -> bool:
 
 
 async def _has_folder(place: Place, key: str) -> bool:
-    """Whether a folder is there that no listing shows by itself: one that is not empty, or has no marker."""
+    """Whether a folder is there that no listing shows by itself: one that is not empty, or has no marker.
+
+    :param key: of the folder; empty for the place itself.
+    """
     match place:
-        case FolderPlace(path=path) if not isinstance(local_names(key), str):
+        case BucketPlace(prefix=""):
+            return not key
+        case FolderPlace(path=path) if not key or not isinstance(local_names(key), str):
             return await in_thread((path / key).is_dir)
         case FilesystemPlace():
             return True  # not every one of them has folders by themselves

@@ -221,6 +221,23 @@ async def test_what_is_done_is_noted_while_a_shard_goes_on(
             assert (await run_shard(shard, job, work=aws.buckets)).items == 4
 
 
+async def test_a_cancellation_while_the_books_are_closed_is_obeyed_and_they_are_written(
+    aws: Site, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"1")
+    _, shard = await only_shard(CopyJob(FolderEnd(tmp_path), aws.end("dst")), aws)
+    books = Ledger(shard, failures=Spool(tmp_path / "failures"))
+
+    async def closing() -> None:
+        async with checkpoints.keeping(books, aws.rig.store, "books"):
+            asyncio.get_running_loop().call_soon(task.cancel)  # comes when the block has ended
+
+    task = asyncio.create_task(closing())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await aws.rig.get("books") == books.content()
+
+
 async def test_failures_are_tried_again_and_counts_are_of_all_tries(aws: Site, tmp_path: Path) -> None:
     await aws.fill({f"src/{key}": b"12" for key in ("a", "b", "c", "d")})
     (tmp_path / "b" / "in the way").mkdir(parents=True)

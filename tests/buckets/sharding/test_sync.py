@@ -57,6 +57,15 @@ async def test_without_delete_extra_nothing_is_deleted(aws: Site, aws_too: Site)
     assert (plan.extra, report.deleted) == (0, 0)
 
 
+async def test_a_whole_bucket_needs_no_marker_of_the_folder_that_went_there(aws: Site, aws_too: Site) -> None:
+    await aws.fill(below("src", {"": b"", "file": b"1"}))
+    job = SyncJob(aws.end("src"), aws_too.end())
+    assert await planned(job, aws) == {"transfer": {"file"}, "delete": set()}
+    await run_all(job, aws)
+    assert await planned(job, aws) == {"transfer": set(), "delete": set()}
+    assert await aws_too.holds() == {"file": b"1"}
+
+
 async def test_from_a_folder(aws: Site, tmp_path: Path) -> None:
     plant(tmp_path, {**SRC, "nothing/": None})
     age(tmp_path, 100)
@@ -69,7 +78,7 @@ async def test_from_a_folder(aws: Site, tmp_path: Path) -> None:
 
 
 async def test_to_a_folder(aws: Site, tmp_path: Path) -> None:
-    await aws.fill(below("src", {**SRC, "d/": b"", "nothing/": b""}))
+    await aws.fill(below("src", {**SRC, "": b"", "d/": b"", "nothing/": b""}))
     plant(tmp_path, DST)
     outside = tmp_path.with_name(tmp_path.name + "-outside")
     plant(outside, {"stays": b"1"})
