@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, XComNotFound
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, TransferError
 from airflow_provider_neuro_buckets.operators.base import one_of, whole_number, yes_or_no
@@ -17,6 +17,7 @@ from airflow_provider_neuro_buckets.operators.ends import ShardsOperator, is_in_
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
+    from jinja2 import Environment
 
     from airflow_provider_neuro_buckets.buckets import Buckets
     from airflow_provider_neuro_buckets.buckets.sharding import End, Job, Plan, Report
@@ -248,6 +249,19 @@ class BucketConcludeShardsOperator(ShardsOperator):
     def __init__(self, *, plan: Mapping[str, Any] | XComArg, **kwargs: Any) -> None:
         super().__init__(**{"trigger_rule": "all_done", **kwargs})
         self.plan = plan
+
+    def render_template_fields(self, context: Context, jinja_env: Environment | None = None) -> None:
+        """Fill in what is known when the task runs, the plan among it.
+
+        :raises AirflowFailException: there is none, as whoever should make it has failed.
+        """
+        try:
+            super().render_template_fields(context, jinja_env)
+        except XComNotFound as error:
+            raise AirflowFailException(
+                f"{error.task_id} has left no {error.key!r}, so there is nothing to conclude. Its own log says why:"
+                " mend that, and clear it."
+            ) from None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Conclude."""

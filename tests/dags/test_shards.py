@@ -243,6 +243,9 @@ def test_more_shards_than_airflow_maps_are_refused_in_one_sentence(
     done = run("too_many_shards", src=f"blob:{bucket}/raw", dst=f"blob:{other}/raw")
     assert done.state == "failed"
     assert "shards=2000 is more than Airflow maps a task over, [core] max_map_length=1024" in done.said
+    assert done.states["move.conclude"] == ["failed"]
+    assert "move.plan has left no 'plan', so there is nothing to conclude" in done.said
+    assert "XComNotFound" not in done.said
     assert moved(platform, other) == set()
 
 
