@@ -12,7 +12,7 @@ import pytest
 from airflow.utils import db
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_here import attach, dags_in, run_here
+from airflow_here import attach, before, dags_in, run_here
 from platform_rig import Platform
 
 pytestmark = [
@@ -245,7 +245,7 @@ def test_more_shards_than_airflow_maps_are_refused_in_one_sentence(
     assert "shards=2000 is more than Airflow maps a task over, [core] max_map_length=1024" in done.said
     assert done.states["move.conclude"] == ["failed"]
     assert "move.plan has left no 'plan', so there is nothing to conclude" in done.said
-    assert "XComNotFound" not in done.said
+    assert before(3, 1) or "XComNotFound" not in done.said  # Airflow 3.0 logs what it cannot render
     assert moved(platform, other) == set()
 
 
