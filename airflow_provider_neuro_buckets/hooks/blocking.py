@@ -30,14 +30,10 @@ READ_AT_ONCE = 1024 * 1024
 class OpenClient:
     """A client that is open in a loop of its own, until :meth:`close`."""
 
-    def __init__(self, opening: AbstractAsyncContextManager[Any]) -> None:
+    def __init__(self, opening: AbstractAsyncContextManager[Any], loop: LoopThread) -> None:
         self._opening = opening
-        self.loop = LoopThread().start()
-        try:
-            self.client = self.loop.run(_await(opening.__aenter__()))
-        except BaseException:
-            self.loop.stop()
-            raise
+        self.loop = loop
+        self.client = loop.run(_await(opening.__aenter__()))
         self._reading: set[ReadAhead[Any]] = set()
 
     def read(self, stream: Any) -> Iterator[Any]:
@@ -51,13 +47,10 @@ class OpenClient:
             ahead.close()
 
     def close(self) -> None:
-        """Close the client with what still reads from it, and end its loop."""
-        try:
-            for ahead in tuple(self._reading):
-                ahead.close()
-            self.loop.run(_await(self._opening.__aexit__(None, None, None)), closing=True)
-        finally:
-            self.loop.stop()
+        """Close the client with what still reads from it."""
+        for ahead in tuple(self._reading):
+            ahead.close()
+        self.loop.run(_await(self._opening.__aexit__(None, None, None)), closing=True)
 
 
 _LEFT_TO_PARENT: list[_Clients] = []
@@ -69,6 +62,7 @@ class _Clients:
 
     :ivar held: the client of ``with`` blocks, of which so many as `depth` says are not left yet.
     :ivar door: held while that one is opened, or handed back.
+    :ivar loops: of all clients, from before they are open until they are closed.
     """
 
     def __init__(self) -> None:
@@ -76,7 +70,28 @@ class _Clients:
         self.door = threading.RLock()  # a signal handler may use the face in whose middle it comes
         self.held: OpenClient | None = None
         self.depth = 0
-        self.all: set[OpenClient] = set()
+        self.loops: set[LoopThread] = set()
+
+    def open(self, open_client: Callable[[], AbstractAsyncContextManager[Any]]) -> OpenClient:
+        """Open a client in a loop of its own; give it to :meth:`close`."""
+        loop = LoopThread().start()
+        self.loops.add(loop)
+        try:
+            return OpenClient(open_client(), loop)
+        except BaseException:
+            self._end(loop)
+            raise
+
+    def close(self, opened: OpenClient) -> None:
+        """Close a client, and end its loop."""
+        try:
+            opened.close()
+        finally:
+            self._end(opened.loop)
+
+    def _end(self, loop: LoopThread) -> None:
+        self.loops.discard(loop)
+        loop.stop()
 
     def __reduce__(self) -> tuple[type[_Clients], tuple[()]]:
         return _Clients, ()
@@ -110,8 +125,7 @@ class BlockingFace:
         clients = self._clients
         with clients.door, failing_at_once():
             if clients.held is None:
-                clients.held = OpenClient(self.open_client())
-                clients.all.add(clients.held)
+                clients.held = clients.open(self.open_client)
             clients.depth += 1
         return self
 
@@ -126,16 +140,17 @@ class BlockingFace:
             if clients.depth:
                 return
             held, clients.held = clients.held, None
-        clients.all.discard(held)
-        held.close()
+        clients.close(held)
 
     def cancel(self) -> None:
         """Cancel the calls that run, and all that an open ``with`` block would still begin. The next block works again.
 
+        What is being opened for a call or a block is cancelled with it.
+
         For ``on_kill``: safe in a signal handler and in any thread; does not wait.
         """
-        for opened in tuple(self._clients.all):
-            opened.loop.cancel()
+        for loop in tuple(self._clients.loops):
+            loop.cancel()
 
     def call(self, question: Callable[[Any], Awaitable[T]]) -> T:
         """Open a client if none is held, await `question(client)` in its loop, and return the answer.
@@ -162,13 +177,11 @@ class BlockingFace:
         if (held := clients.held) is not None:
             yield held
             return
-        opened = OpenClient(self.open_client())
-        clients.all.add(opened)
+        opened = clients.open(self.open_client)
         try:
             yield opened
         finally:
-            clients.all.discard(opened)
-            opened.close()
+            clients.close(opened)
 
 
 _END = object()

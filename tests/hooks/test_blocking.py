@@ -336,6 +336,27 @@ def test_cancelling_in_a_signal_handler_ends_the_call_after_its_clean_up_f99(fac
     assert face.diary == ["opened", "hangs", "cleaned up", "closed"]
 
 
+class Slow(Face):
+    """Opens for ever; its diary says when."""
+
+    @asynccontextmanager
+    async def _opening(self) -> AsyncIterator[Desk]:
+        self.desks.append(Desk(self.diary))
+        await self.desks[-1].hang()
+        yield self.desks[-1]
+
+
+@pytest.mark.parametrize("work", [Slow.__enter__, lambda face: face.echo("a"), lambda face: next(face.count(1))])
+def test_cancelling_reaches_what_is_being_opened(work: Callable[[Face], object]) -> None:
+    """To open takes a second where the HTTP stack is not loaded yet."""
+    face = Slow()
+    with started(lambda: work(face)) as raised:
+        wait_until_hanging(face)
+        face.cancel()
+    assert [type(error) for error in raised] == [Cancelled]
+    assert face.diary == ["hangs", "cleaned up"]
+
+
 def test_cancelling_reaches_all_calls_that_run(face: Face) -> None:
     with started(face.hang) as first, started(face.hang) as second:
         while len(face.desks) < 2 or not all(desk.hangs.is_set() for desk in tuple(face.desks)):
