@@ -158,7 +158,8 @@ def named(found: Iterable[CLICommand], before: str = "airflow") -> Iterator[tupl
 def targets() -> str:
     """What `make help` says."""
     rows: list[list[str]] = []
-    for line in re.findall(r'^\t@echo "(.*)"$', (ROOT / "Makefile").read_text(), re.MULTILINE):
+    recipe = (ROOT / "Makefile").read_text().partition("\nhelp:\n")[2].partition("\n\n")[0]
+    for line in re.findall(r'^\t@echo "(.*)"$', recipe, re.MULTILINE):
         name, *rest = re.split(r" {2,}", line, maxsplit=1)
         if name:
             rows.append([f"`{name}`", ""])
