@@ -34,6 +34,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     Told,
     nobody,
 )
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.rows import Rows
 from airflow_provider_neuro_buckets.buckets.transfer.copying import Refusals
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
@@ -96,6 +97,11 @@ class SimulatedStore:
         if key not in self._written:
             raise ResourceNotFound(f"there is no blob {self.address(key)}", remedy="Check the address")
         return BlobMeta(key=key, size=len(self._written[key]), etag="written", modified_at=WRITTEN)
+
+    async def checksum(self, meta: BlobMeta) -> Checksum | None:
+        """Return nothing: no blob here has one."""
+        del meta
+        return None
 
     async def first_part(self, meta: BlobMeta) -> int | None:
         """Return nothing: no blob here is made of parts."""

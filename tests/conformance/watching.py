@@ -43,6 +43,7 @@ class WatchedStore:
         self.copy_part = store.copy_part
         self.resume = store.resume
         self.first_part = store.first_part
+        self.checksum = store.checksum
 
     async def head(self, key: str) -> BlobMeta:
         self.verbs.append("head")

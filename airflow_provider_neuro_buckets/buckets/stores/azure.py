@@ -52,6 +52,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     nobody,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading, content_length
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key
@@ -107,6 +108,10 @@ class AzureStore:
         request = Request(what=f"cannot look up {self.address(key)}", method="HEAD", path=self._existing(key))
         response, _ = await self._lane.fetch(request, largest=0)
         return meta_of_headers(key, response.headers, content_length(response, request.what))
+
+    async def checksum(self, meta: BlobMeta) -> Checksum | None:  # noqa: ARG002 - BlobStore's signature
+        """Return `None`: Azure keeps no other than an MD5."""
+        return None
 
     async def first_part(self, meta: BlobMeta) -> int | None:  # noqa: ARG002 - BlobStore's signature
         """Return `None`: the ETags of Azure are made of nothing."""

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 
 Bytes = bytes | bytearray | memoryview
 Slot = Callable[[], AbstractAsyncContextManager[None]]
@@ -241,6 +242,13 @@ class BlobStore(Protocol):
         """Return what the provider says of `key`.
 
         :raises ResourceNotFound: no such key.
+        """
+        ...
+
+    async def checksum(self, meta: BlobMeta) -> Checksum | None:
+        """Return a checksum that the provider keeps of a blob, other than an MD5.
+
+        `None` where there is none that Python computes fast, or the blob is another version now.
         """
         ...
 

@@ -49,6 +49,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     nobody,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, right_or_gone
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.gcs_batch import BATCH, BATCH_PATH, deletions, parse_answers
@@ -142,6 +143,10 @@ class GcsStore:
         request = Request(what=what, method="GET", path=blob_path(key), query=f"fields={quoted(BLOB_FIELDS)}")
         _, answer = await self._lane.fetch(request, largest=SMALL_ANSWER)
         return parse_blob(key, answer, what)
+
+    async def checksum(self, meta: BlobMeta) -> Checksum | None:  # noqa: ARG002 - BlobStore's signature
+        """Return `None`: the other one that Google keeps is slow to compute in Python."""
+        return None
 
     async def first_part(self, meta: BlobMeta) -> int | None:  # noqa: ARG002 - BlobStore's signature
         """Return `None`: a generation is made of nothing."""

@@ -42,6 +42,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     nobody,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading, content_length
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key, impossible, impossible_prefix
@@ -53,6 +54,7 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
     S3Signer,
     bare_etag,
+    checksum_of,
     deletion,
     encode_key,
     encode_query,
@@ -129,6 +131,18 @@ class S3Store:
             Request(what=f"cannot look up {self.address(key)}", method="HEAD", path=encode_key(key))
         )
         return meta_of_headers(key, headers, length)
+
+    async def checksum(self, meta: BlobMeta) -> Checksum | None:
+        """Return the checksum that an uploader has chosen."""
+        headers, _ = await self._look_up(
+            Request(
+                what=f"cannot look up {self.address(meta.key)}",
+                method="HEAD",
+                path=encode_key(meta.key),
+                headers={"x-amz-checksum-mode": "ENABLED"},  # not in `head`: who may not decrypt would be refused
+            )
+        )
+        return checksum_of(headers) if bare_etag(headers.get("ETag")) == meta.etag else None
 
     async def _look_up(self, request: Request) -> tuple[Mapping[str, str], int]:
         try:

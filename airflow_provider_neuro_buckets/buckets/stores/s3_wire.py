@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +17,7 @@ from airflow_provider_neuro_buckets.buckets.credentials import needed
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Page, Site
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_records, parse_xml, text_ahead
 from airflow_provider_neuro_buckets.buckets.stores.rows import Row, Rows
@@ -37,6 +38,7 @@ _EXPIRED = frozenset(
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
 _OF_PARTS = re.compile(r"[0-9a-f]{32}-[1-9][0-9]*")
+_CHECKSUM = re.compile(r"((?:[\w+/]{4})+(?:[\w+/]{2}==|[\w+/]{3}=)?)(?:-([1-9][0-9]{0,4}))?", re.ASCII)
 _http_time = lru_cache(parsedate_to_datetime)
 """Blobs written within a second share their time; to read it takes 20 µs."""
 _listed_time = lru_cache(datetime.fromisoformat)
@@ -225,6 +227,15 @@ def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta
         modified_at=_time(headers.get("Last-Modified"), _http_time),
         md5=None if is_md5_hidden(headers) else md5_of_etag(etag),
     )
+
+
+def checksum_of(headers: Mapping[str, str]) -> Checksum | None:
+    """Return the checksum in the headers of a HEAD; `None` if there is none that Python computes fast."""
+    for algorithm in ("crc32", "sha1", "sha256"):
+        found = _CHECKSUM.fullmatch(headers.get(f"x-amz-checksum-{algorithm}", ""))
+        if found:
+            return Checksum(algorithm, b64decode(found[1]), int(found[2]) if found[2] else None)
+    return None
 
 
 def parse_listing(body: bytes, where: str) -> tuple[Page, str | None]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
 
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 
 MIB = 1024 * 1024
 _AT_ONCE = MIB
@@ -99,8 +103,55 @@ def _guesses(size: int, count: int) -> Iterator[int]:
         yield least
 
 
+def has_checksum(checksum: Checksum, size: int, read: Read) -> bool | None:
+    """Whether content of so many bytes has a checksum; `None` if that is made of parts of no usual size.
+
+    Blocking: run in a thread.
+    """
+    make = _ALGORITHMS[checksum.algorithm]
+    if checksum.parts is None:
+        return _digest(make, read, 0, size).digest() == checksum.value
+    for part in plausible_parts(size, checksum.parts):
+        whole = make()
+        for at in range(0, size, part):
+            whole.update(_digest(make, read, at, min(at + part, size)).digest())
+        if whole.digest() == checksum.value:
+            return True
+    return None
+
+
+class _Digest(Protocol):
+    def update(self, content: Bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, content: Bytes) -> None:
+        self._value = zlib.crc32(content, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")
+
+
+_ALGORITHMS: Mapping[str, Callable[[], _Digest]] = {
+    "crc32": _Crc32,
+    "sha1": partial(hashlib.sha1, usedforsecurity=False),
+    "sha256": hashlib.sha256,
+}
+_MD5 = partial(hashlib.md5, usedforsecurity=False)
+D = TypeVar("D", bound=_Digest)
+
+
 def _md5(read: Read, start: int, stop: int) -> hashlib._Hash:
-    digest = hashlib.md5(usedforsecurity=False)
+    return _digest(_MD5, read, start, stop)
+
+
+def _digest(make: Callable[[], D], read: Read, start: int, stop: int) -> D:
+    digest = make()
     for at in range(start, stop, _AT_ONCE):
         digest.update(read(at, min(at + _AT_ONCE, stop)))
     return digest

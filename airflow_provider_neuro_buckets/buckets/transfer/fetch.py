@@ -222,15 +222,15 @@ class Fetcher:
                 self.destination.write_whole(wanted.names, content, _time_of(meta))
 
             def write_if_right() -> bool:
-                is_right = not can_compare(meta) or is_content_of(meta, read)
+                is_right = is_content_of(meta, read)
                 if is_right:
                     write()
                 return is_right
 
-            if await self.hands.do(write_if_right):
-                return Proof.CHECKSUM if can_compare(meta) else Proof.SIZE
+            if can_compare(meta) and await self.hands.do(write_if_right):
+                return Proof.CHECKSUM
             proof = await judge(self.store, meta, read)
-            await in_thread(write)
+            await self.hands.do(write)
             return proof
 
     async def _large(self, wanted: WantedBlob) -> Proof:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from airflow_provider_neuro_buckets.buckets.errors import IntegrityError
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, Proof
-from airflow_provider_neuro_buckets.buckets.transfer.checksum import Read, can_compare, is_made_of, may_be_made_of
+from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
+    Read,
+    can_compare,
+    has_checksum,
+    is_made_of,
+    may_be_made_of,
+)
 from airflow_provider_neuro_buckets.buckets.transfer.content import vouches_for_md5
 from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
 
@@ -15,17 +21,25 @@ async def judge(store: BlobStore, meta: BlobMeta, read: Read) -> Proof:
     :param read: reads the content.
     :raises IntegrityError: it is not.
     """
-    if not can_compare(meta):
-        return Proof.SIZE
+    if meta.md5 is None and can_compare(meta):
+        part = await store.first_part(meta)
+        if part is not None and may_be_made_of(meta, part):
+            if not await in_thread(lambda: is_made_of(meta, read, part)):
+                raise corrupt(store, meta)
+            return Proof.CHECKSUM
+    checksum = await store.checksum(meta)
+    if checksum is not None:
+        has_it = await in_thread(lambda: has_checksum(checksum, meta.size, read))
+        if has_it is False:
+            raise IntegrityError(
+                f"the bytes received of {store.address(meta.key)} do not have its {checksum.algorithm.upper()}",
+                remedy="Transfer it again",
+            )
+        if has_it:
+            return Proof.CHECKSUM
     if meta.md5 is not None:
         await refuse_if_vouched(store, meta)
-        return Proof.SIZE
-    part = await store.first_part(meta)
-    if part is None or not may_be_made_of(meta, part):
-        return Proof.SIZE
-    if not await in_thread(lambda: is_made_of(meta, read, part)):
-        raise corrupt(store, meta)
-    return Proof.CHECKSUM
+    return Proof.SIZE
 
 
 async def refuse_if_vouched(store: BlobStore, meta: BlobMeta) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
+import zlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +15,7 @@ import pytest
 from airflow_provider_neuro_buckets.buckets import (
     Buckets,
     BucketsConfig,
+    IntegrityError,
     PersistentBucketCredentials,
     TransferError,
     persistent_secret,
@@ -22,8 +27,18 @@ CIPHER = etag_of(b"of the cipher text")
 KMS = {"x-amz-server-side-encryption": "aws:kms"}
 
 
-def bucket_of(content: bytes, headers: Mapping[str, str], *, etag: str = CIPHER, part: int | None = None) -> Choice:
-    """Be a bucket with one blob, whose ETag is not the MD5 of its content, nor made of those of its parts."""
+def bucket_of(
+    content: bytes,
+    headers: Mapping[str, str],
+    *,
+    etag: str = CIPHER,
+    part: int | None = None,
+    kept: dict[str, str] | None = None,
+) -> Choice:
+    """Be a bucket with one blob, whose ETag is not the MD5 of its content, nor made of those of its parts.
+
+    :param kept: checksums by their headers, for who asks for them.
+    """
     size = len(content)
     item = f"<Contents><Key>blob</Key><Size>{size}</Size><ETag>{etag}</ETag></Contents>"
     said = {"ETag": etag, **headers}
@@ -31,6 +46,8 @@ def bucket_of(content: bytes, headers: Mapping[str, str], *, etag: str = CIPHER,
     def choose(asked: Asked) -> Answer:
         if "list-type" in asked.query:
             return reply(200, f"<ListBucketResult>{item}</ListBucketResult>".encode())
+        if asked.headers.get("x-amz-checksum-mode") == "ENABLED":
+            return reply(200, content, said | (kept or {}))
         if asked.query == "partNumber=1":
             return reply(206, content[:part], said)
         wanted = asked.headers.get("Range")
@@ -102,3 +119,65 @@ async def test_a_blob_of_parts_of_which_nobody_tells_the_size_is_kept_and_counte
     async with crafted(bucket) as server, client_at(server) as buckets:
         report = await buckets.download_dir(f"{BUCKET.uri}/", tmp_path)
     assert (report.files, report.verified) == (1, 0)
+
+
+def crc32(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(4, "big")
+
+
+def header(algorithm: str, value: bytes, parts: int | None = None) -> dict[str, str]:
+    return {f"x-amz-checksum-{algorithm}": b64encode(value).decode() + (f"-{parts}" if parts else "")}
+
+
+LARGE = random.Random(1).randbytes(20 * 1024 * 1024)
+CRC32_OF_PARTS = crc32(b"".join(crc32(LARGE[at : at + PART]) for at in range(0, len(LARGE), PART)))
+
+
+@pytest.mark.parametrize(
+    ("content", "etag", "kept"),
+    [
+        (b"small", CIPHER, header("crc32", crc32(b"small"))),
+        (b"small", CIPHER, header("sha1", hashlib.sha1(b"small").digest())),
+        (b"small", CIPHER, header("sha256", hashlib.sha256(b"small").digest())),
+        (LARGE, CIPHER, header("crc32", crc32(LARGE))),
+        (LARGE, OF_PARTS, header("crc32", crc32(LARGE)) | {"x-amz-checksum-type": "FULL_OBJECT"}),
+        (LARGE, OF_PARTS, header("crc32", CRC32_OF_PARTS, 3)),
+    ],
+    ids=["crc32", "sha1", "sha256", "large", "of the whole of parts", "of parts"],
+)
+async def test_an_encrypted_blob_is_verified_by_another_checksum_that_s3_keeps(
+    tmp_path: Path, content: bytes, etag: str, kept: dict[str, str]
+) -> None:
+    async with crafted(bucket_of(content, KMS, etag=etag, kept=kept)) as server, client_at(server) as buckets:
+        report = await buckets.download_dir(f"{BUCKET.uri}/", tmp_path)
+    assert (report.files, report.verified) == (1, 1)
+    assert (tmp_path / "blob").read_bytes() == content
+
+
+@pytest.mark.parametrize(("content", "etag"), [(b"small", CIPHER), (LARGE, OF_PARTS)], ids=["small", "of parts"])
+async def test_an_encrypted_blob_that_arrives_with_another_checksum_is_refused(
+    tmp_path: Path, content: bytes, etag: str
+) -> None:
+    bucket = bucket_of(content, KMS, etag=etag, kept=header("crc32", crc32(b"something else")))
+    async with crafted(bucket) as server, client_at(server) as buckets:
+        with pytest.raises(TransferError, match="CRC32"):
+            await buckets.download_dir(f"{BUCKET.uri}/", tmp_path)
+        with pytest.raises(IntegrityError, match="CRC32"):
+            await buckets.download_file(f"{BUCKET.uri}/blob", tmp_path / "blob")
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        header("crc64nvme", bytes(8)),
+        header("crc32", crc32(b"of parts of which nobody knows the size"), 2),
+        {"x-amz-checksum-crc32": "no+base64"},
+    ],
+    ids=["unknown", "of parts of unusual size", "garbled"],
+)
+async def test_a_checksum_that_cannot_be_compared_proves_nothing(tmp_path: Path, kept: dict[str, str]) -> None:
+    async with crafted(bucket_of(LARGE, KMS, kept=kept)) as server, client_at(server) as buckets:
+        report = await buckets.download_dir(f"{BUCKET.uri}/", tmp_path)
+    assert (report.files, report.verified) == (1, 0)
+    assert (tmp_path / "blob").read_bytes() == LARGE

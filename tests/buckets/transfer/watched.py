@@ -27,6 +27,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     Told,
     nobody,
 )
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Remote
 from conformance.rigs.base import Rig
 
@@ -138,6 +139,10 @@ class WatchedStore:
     async def head(self, key: str) -> BlobMeta:
         await self._ask(Call("head", key))
         return await self._inner.head(key)
+
+    async def checksum(self, meta: BlobMeta) -> Checksum | None:
+        await self._ask(Call("checksum", meta.key))
+        return await self._inner.checksum(meta)
 
     async def first_part(self, meta: BlobMeta) -> int | None:
         await self._ask(Call("first part", meta.key))
