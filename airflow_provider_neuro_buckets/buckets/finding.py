@@ -42,7 +42,8 @@ class Finder:
         :raises InvalidAddress: not a bucket, but a blob in one.
         """
         if not is_blob_uri(bucket_id_or_name):
-            return await self._find(home.named(str(bucket_id_or_name)), is_fresh=is_fresh)
+            name = str(bucket_id_or_name) if isinstance(bucket_id_or_name, URL) else bucket_id_or_name
+            return await self._find(home.named(name), is_fresh=is_fresh)
         readings = parse_blob_uri(bucket_id_or_name)
         path = BlobPath.of(bucket_id_or_name)
         if path is None:

@@ -98,11 +98,11 @@ class Target:
         )
 
 
-def check_identifier(text: str, *, what: str) -> str:
-    """Return `text` if it can be a name or an id on the platform.
+def check_identifier(text: object, *, what: str) -> str:
+    """Return `text` if it is one, and can be a name or an id on the platform.
 
     :raises InvalidAddress: it cannot.
     """
-    if not _NAME.fullmatch(text):
+    if not isinstance(text, str) or not _NAME.fullmatch(text):
         raise InvalidAddress(f"{text!r} is not the name or id of a {what}", remedy="Pass its name, its id or its URI")
     return text

@@ -177,7 +177,10 @@ def local_path(path: URL | str | os.PathLike[str]) -> Path:
         return Path(path)
     if isinstance(path, str) and path and not re.match(r"[a-z][a-z0-9+.-]*:", path):
         return Path(path)
-    url = URL(path)
+    try:
+        url = URL(path)
+    except (TypeError, ValueError):  # no text, or one that no URL can be
+        url = URL()
     if url.scheme != "file" or url.raw_host or url.raw_query_string or url.raw_fragment or not url.raw_path:
         raise InvalidAddress(f"{str(path)!r} is not a local path", remedy="Write a path, or a file: URL without host")
     return Path(_decode(url.raw_path, repr(str(path))))
@@ -232,7 +235,7 @@ def check_name(name: str, *, what: str = "bucket") -> str:
 
     :raises InvalidAddress: not 3-40 of ``a-z 0-9 _ -``, starting with a letter, ending with a letter or digit.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(str(name)):  # a template may make a number of it
         raise InvalidAddress(
             f"{name!r} is not a {what} name",
             remedy="Use 3 to 40 of a-z, 0-9, '-' and '_', starting with a letter and ending with a letter or digit",

@@ -98,7 +98,7 @@ class BucketsOperator(BaseOperator):
 
     def _name_connection(self, error: BucketsError) -> None:
         """Let an error, which knows nothing of Airflow, say which connection it is about, or which it may be."""
-        names = self.connections()
+        names = [str(name) for name in self.connections()]  # a template may make `None` of one
         if names and not any(name in str(error) for name in names):
             error.problem = f"connection {' or '.join(map(repr, names))}: {error.problem}"
 

@@ -143,7 +143,7 @@ def _elsewhere(given: Given, conn_id: str | None) -> End:
     try:
         path = ObjectStoragePath(given, conn_id=conn_id) if conn_id else ObjectStoragePath(given)
         return FilesystemEnd(path.fs, path.path)
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, TypeError, AttributeError) as error:  # the last two for what is no path at all
         raise ConfigurationError(
             f"Airflow has no storage for {given} ({error})", remedy="Install the provider of its kind, or check it"
         ) from error

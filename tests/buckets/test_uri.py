@@ -135,7 +135,20 @@ def test_local_paths(given_path: str | Path | URL, expected: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "file:", "file://host/x", "s3://b/k", "file:///x?y", URL(), URL("blob:b/k"), URL("file://h/p")]
+    "text",
+    [
+        None,
+        5,
+        "",
+        "file:",
+        "file://[x",
+        "file://host/x",
+        "s3://b/k",
+        "file:///x?y",
+        URL(),
+        URL("blob:b/k"),
+        URL("file://h/p"),
+    ],
 )
 def test_what_is_no_local_path_is_refused(text: str | URL) -> None:
     with pytest.raises(InvalidAddress):

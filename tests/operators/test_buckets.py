@@ -68,6 +68,17 @@ def test_create_refuses_a_name_that_the_platform_would_refuse(platform: Platform
     assert platform.buckets() == before
 
 
+@pytest.mark.usefixtures("platform")
+def test_what_a_template_made_no_text_of_is_no_bucket() -> None:
+    """A task that should delete something must not end well for a bucket that is called None."""
+    with pytest.raises(AirflowFailException, match="None is not the name or id of a bucket"):
+        BucketRmOperator(task_id="t", bucket_id_or_name=cast("str", None)).execute({})
+    with pytest.raises(AirflowFailException, match="20261130 is not a bucket name"):
+        BucketCreateOperator(task_id="t", name=cast("str", 20261130)).execute({})
+    with pytest.raises(AirflowFailException, match="there is no Airflow connection None"):
+        BucketRmOperator(task_id="t", bucket_id_or_name="name", neuro_buckets_conn_id=cast("str", None)).execute({})
+
+
 def test_create_makes_it_elsewhere_if_told_so(platform: Platform) -> None:
     """There is one project here, and the platform refuses others."""
     with pytest.raises(AirflowFailException, match="another"):

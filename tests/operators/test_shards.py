@@ -111,6 +111,8 @@ def mistakes(bucket: str) -> list[tuple[dict[str, Any], str]]:
         ({"src": f"blob:{bucket}", "mode": "delete"}, "Confirm it with allow_whole_bucket=True"),
         ({"src": inside, "dst": f"blob:{bucket}/raw/x"}, "lie in one another"),
         ({"src": "nonsense://here", "dst": inside}, "Airflow has no storage for nonsense://here"),
+        ({"src": None, "dst": inside}, "Airflow has no storage for None"),
+        ({"src": "", "dst": inside}, "'' is not a local path"),
     ]
 
 
