@@ -277,7 +277,7 @@ def test_the_form_of_a_connection_has_each_field_with_its_help_and_saves_what_is
 ) -> None:
     platform, _ = lake
     (declared,) = get_provider_info()["connection-types"]
-    browser.go("/connections", height=1900)
+    browser.go("/connections", height=2200)
     browser.press("Add Connection")
     browser.write('input[name="connection_id"]', "lake")
     browser.write('[role="dialog"] input[role="combobox"]', declared["hook-name"] + "\n")
