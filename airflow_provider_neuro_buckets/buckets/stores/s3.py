@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
+from types import MappingProxyType
 
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import (
@@ -127,24 +128,20 @@ class S3Store:
     async def head(self, key: str) -> BlobMeta:
         """Return what S3 says of `key`."""
         self._check_possible(key)
-        headers, length = await self._look_up(
-            Request(what=f"cannot look up {self.address(key)}", method="HEAD", path=encode_key(key))
-        )
+        headers, length = await self._look_up(key)
         return meta_of_headers(key, headers, length)
 
     async def checksum(self, meta: BlobMeta) -> Checksum | None:
         """Return the checksum that an uploader has chosen."""
-        headers, _ = await self._look_up(
-            Request(
-                what=f"cannot look up {self.address(meta.key)}",
-                method="HEAD",
-                path=encode_key(meta.key),
-                headers={"x-amz-checksum-mode": "ENABLED"},  # not in `head`: who may not decrypt would be refused
-            )
-        )
+        # Not in `head`: who may not decrypt would be refused.
+        headers, _ = await self._look_up(meta.key, headers={"x-amz-checksum-mode": "ENABLED"})
         return checksum_of(headers) if bare_etag(headers.get("ETag")) == meta.etag else None
 
-    async def _look_up(self, request: Request) -> tuple[Mapping[str, str], int]:
+    async def _look_up(
+        self, key: str, *, query: str = "", headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[Mapping[str, str], int]:
+        what = f"cannot look up {self.address(key)}"
+        request = Request(what=what, method="HEAD", path=encode_key(key), query=query, headers=headers)
         try:
             response, _ = await self._lane.fetch(request, largest=0)
         except (AuthenticationError, PermissionDenied, BadRequest):
@@ -168,14 +165,8 @@ class S3Store:
         """Return the bytes of the first part of a blob; `None` where its ETag is not made of the parts' MD5s."""
         if not is_of_parts(meta.etag):
             return None
-        request = Request(
-            what=f"cannot look up {self.address(meta.key)}",
-            method="HEAD",
-            path=encode_key(meta.key),
-            query="partNumber=1",
-        )
         try:
-            headers, length = await self._look_up(request)
+            headers, length = await self._look_up(meta.key, query="partNumber=1")
         except (BadRequest, UnsupportedProvider):
             return None  # not every service knows of the parts once the blob is made
         # Some answer with the ETag of the part. Another one of parts is that of another version.
