@@ -151,8 +151,9 @@ def region(keys: Mapping[str, str]) -> str:
 
 
 def endpoint(keys: Mapping[str, str]) -> str:
-    """Return the address of the service; AWS's own when the credentials name none."""
-    return (keys.get("endpoint_url") or f"https://s3.{region(keys)}.amazonaws.com").rstrip("/")
+    """Return the address of the service; AWS's own when the credentials name none: in China it has a domain there."""
+    domain = "amazonaws.com.cn" if region(keys).startswith("cn-") else "amazonaws.com"
+    return (keys.get("endpoint_url") or f"https://s3.{region(keys)}.{domain}").rstrip("/")
 
 
 def is_aws(keys: Mapping[str, str]) -> bool:

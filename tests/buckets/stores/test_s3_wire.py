@@ -337,6 +337,7 @@ def test_an_encoded_key_decodes_to_itself_and_has_no_character_that_means_anythi
         ({"endpoint_url": "https://s3.amazonaws.com"}, "https://real.s3.amazonaws.com/"),
         ({"endpoint_url": ""}, "https://real.s3.eu-west-1.amazonaws.com/"),
         ({"endpoint_url": "", "region_name": ""}, "https://real.s3.us-east-1.amazonaws.com/"),
+        ({"endpoint_url": "", "region_name": "cn-north-1"}, "https://s3.cn-north-1.amazonaws.com.cn/real/"),
         ({"endpoint_url": "", "bucket_name": "dotted.name"}, "https://s3.eu-west-1.amazonaws.com/dotted.name/"),
         ({"endpoint_url": "https://s3.amazonaws.com.evil.example"}, "https://s3.amazonaws.com.evil.example/real/"),
     ],
