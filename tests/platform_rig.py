@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import random
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -127,8 +128,9 @@ def closed_port() -> int:
 
 
 def free_port() -> int:
-    """Return a port of this machine on which a server may listen, if it is quick."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port on which nobody listens: above those of local platforms, below those that the kernel gives away."""
+    for port in random.sample(range(31_000, 32_768), 1_768):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("all ports are in use")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_neuro_buckets.local.child import RunningPlatform
+from airflow_provider_neuro_buckets.local.weed import reserved_ports
 from local.processes import PROGRAM, Desk, family, listening, ready, sockets_in_tmp, until
 from local.rest import Rest, send
 
@@ -146,10 +147,8 @@ def test_a_port_in_use_is_one_sentence_and_status_1(desk: Desk) -> None:
 
 
 def test_the_port_that_is_asked_for_is_used(desk: Desk) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with desk.start([*PROGRAM, "--json", "--port", str(port)]) as process:
-        assert ready(process)["buckets_url"] == f"http://127.0.0.1:{port}/api/v1/buckets"
+    with reserved_ports() as ports, desk.start([*PROGRAM, "--json", "--port", str(ports.s3)]) as process:
+        assert ready(process)["buckets_url"] == f"http://127.0.0.1:{ports.s3}/api/v1/buckets"
 
 
 def _without_weed(desk: Desk) -> tuple[list[str], dict[str, str]]:

