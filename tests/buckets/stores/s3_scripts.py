@@ -62,7 +62,7 @@ async def store_at(
     *,
     fetch: Fetch | None = None,
     retry: RetryPolicy = AT_ONCE,
-    silence: float = 20.0,
+    silence: float = 60.0,
     provider: str = "aws",
     verify: bool | str = True,
     pace: Pace | None = None,

@@ -56,7 +56,7 @@ class Fetches:
 @asynccontextmanager
 async def opened(*given: BucketCredentials) -> AsyncIterator[tuple[ClosableStore, Fetches]]:
     fetches = Fetches(*given)
-    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=20)) as http:
+    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)) as http:
         store = open_store(bucket=BUCKET, credentials=CredentialSource(fetches), http=http, retry=IMPATIENT)
         yield store, fetches
         await store.aclose()

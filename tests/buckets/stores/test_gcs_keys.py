@@ -81,7 +81,7 @@ async def tokens(key_data: str, *, passed: Sequence[timedelta] = ()) -> AsyncIte
     async def given() -> BucketCredentials:
         return describe_keys(BUCKET, bucket_name="real", project="p", key_data=key_data)
 
-    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=20)) as http:
+    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)) as http:
         source = TokenSource(CredentialSource(given), http)
         yield CredentialSource(source.fetch, now=lambda: datetime.now(UTC) + (passed[-1] if passed else timedelta()))
 

@@ -57,7 +57,7 @@ async def with_token(
         )
         return given[-1]
 
-    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=20)) as http:
+    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)) as http:
         store = open_store(bucket=rig.bucket, credentials=CredentialSource(fetch), http=http, retry=IMPATIENT)
         yield store, given
         await store.aclose()

@@ -14,7 +14,7 @@ from airflow_provider_neuro_buckets.buckets.stores.sending import WRITE_AT_ONCE,
 MIB = 1024 * 1024
 LARGE = 32 * MIB
 """More than two sockets hold by themselves."""
-SILENCE = 1.0
+SILENCE = 2.0
 DONE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 Take = Callable[[asyncio.StreamReader, int], Awaitable[bytes]]

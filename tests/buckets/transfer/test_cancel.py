@@ -58,7 +58,7 @@ async def at_every_moment(
 
 async def settled() -> bool:
     """Whether every other task ends by itself in a moment: connections that are closing."""
-    for _ in range(200):
+    for _ in range(60 * 100):
         if len(asyncio.all_tasks()) == 1:
             return True
         await asyncio.sleep(0.01)

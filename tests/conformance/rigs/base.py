@@ -17,7 +17,7 @@ from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore
 from airflow_provider_neuro_buckets.buckets.uri import bucket_uri
 
 #: No request of a test waits for long, whatever goes wrong.
-IMPATIENT = RetryPolicy(attempts=3, throttled_attempts=3, first_wait=0.01, longest_wait=0.05, deadline=20.0)
+IMPATIENT = RetryPolicy(attempts=3, throttled_attempts=3, first_wait=0.01, longest_wait=0.05, deadline=60.0)
 
 
 class Rig(ABC):
@@ -95,7 +95,7 @@ async def opened(
     async def fetch() -> BucketCredentials:
         return keys
 
-    config = BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=20)
+    config = BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)
     async with open_session(config) as http:
         store = open_store(bucket=bucket, credentials=CredentialSource(fetch), http=http, retry=retry)
         try:
