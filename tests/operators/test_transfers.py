@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -290,7 +291,7 @@ def test_a_dry_run_of_one_file_moves_nothing(
     assert target.read_bytes() == FILES["two words"]
     for done in (up, down):
         assert (done["files"], done["bytes"], done["dry_run"]) == (1, 2, True)
-    assert said().count("would go to") == 2
+    assert len(set(re.findall(r"(\S+) would go to", said()))) == 2  # Airflow 3.0 may log and print it
 
 
 def test_a_dry_run_tells_what_the_real_run_would_refuse(platform: Platform, bucket: str, folder: Path) -> None:
