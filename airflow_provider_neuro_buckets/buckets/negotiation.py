@@ -85,7 +85,8 @@ class Negotiation:
         """Return which of the eras are left after one more question."""
         if Era.STRICT in eras:
             return await self._probe(place) & eras or eras
-        everything = await self._wire.request("GET", place.buckets_url / "buckets", what=f"cannot list {place.cluster}")
+        what = f"cannot list the buckets of {place.cluster} at {place.buckets_url}"
+        everything = await self._wire.request("GET", place.buckets_url / "buckets", what=what)
         for item in expect(list, everything, "a list of buckets")[:1]:
             self.learn_from(place, read_bucket(item, place.cluster))
             return self.possible(place)

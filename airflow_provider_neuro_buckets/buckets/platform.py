@@ -66,7 +66,7 @@ class Platform:
         """Return every bucket that the caller may read in one org and project."""
         place = await self.place(target.cluster)
         wanted = Wanted.of(target, place)
-        what = f"cannot list the buckets of {shown(place, wanted)}"
+        what = f"cannot list the buckets of {shown(place, wanted)} at {place.buckets_url}"
 
         async def ask(query: dict[str, str]) -> list[Bucket]:
             answer = await self._wire.request("GET", place.buckets_url / "buckets", query=query, what=what)
@@ -77,6 +77,10 @@ class Platform:
 
         try:
             return await self._negotiation.ask(place, lambda era: list_query(era, wanted), ask)
+        except ResourceNotFound as refusal:
+            raise ResourceNotFound(
+                refusal.problem, remedy="Check buckets_url, and the cluster, org and project of the connection"
+            ) from None
         except BadRequest as refusal:
             raise self._explained(refusal, wanted) from None
 

@@ -111,7 +111,8 @@ def network_errors(what: str) -> Iterator[None]:
             f"{what}: the TLS handshake fails ({reason})", remedy="Check the address and its port"
         ) from None
     except aiohttp.ClientConnectorError as error:
-        reason = error.os_error.strerror or type(error.os_error).__name__
+        refused = isinstance(error.os_error, ConnectionRefusedError)
+        reason = "refused" if refused else error.os_error.strerror or type(error.os_error).__name__
         raise NotConnected(
             f"{what}: no connection ({reason})", remedy="Check the address, and that the service is running"
         ) from None

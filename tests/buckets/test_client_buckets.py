@@ -60,6 +60,15 @@ async def keys(buckets: Buckets, bucket: Bucket) -> list[str]:
     return [entry.key async for entry in buckets.list_blobs(bucket.uri / "", recursive=True)]
 
 
+async def test_a_wrong_address_of_the_buckets_service_is_told_with_the_field_to_mend(
+    neuro_buckets_local: RunningPlatform,
+) -> None:
+    wrong = f"{neuro_buckets_local.buckets_url}/nothing"
+    async with Buckets.open(replace(neuro_buckets_local.config, buckets_url=wrong)) as buckets:
+        with pytest.raises(ResourceNotFound, match=r"at http.*/nothing: the service answered 404\. Check buckets_url"):
+            await buckets.check()
+
+
 async def test_a_bucket_is_made_found_listed_and_deleted(buckets: Buckets) -> None:
     name = fresh()
     bucket = await buckets.create(name)
