@@ -70,6 +70,14 @@ def test_users_find_it(metadata: Message) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
 
 
+def test_no_link_on_the_page_of_a_package_index_leads_nowhere(metadata: Message) -> None:
+    page = metadata.get_payload()
+    assert isinstance(page, str)
+    links = ["".join(found) for found in re.findall(r'\]\(([^)]+)\)|<(?:a|img)\b[^>]*\b(?:href|src)="([^"]+)"', page)]
+    assert links
+    assert [link for link in links if not link.startswith("https://")] == []
+
+
 def test_the_source_has_what_it_takes_to_build_and_test_it(source: Path, checkout: Path) -> None:
     with tarfile.open(source) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
