@@ -21,7 +21,7 @@ from airflow_provider_neuro_buckets.buckets.answers import (
     read_persistent,
 )
 from airflow_provider_neuro_buckets.buckets.errors import UnsupportedProvider
-from airflow_provider_neuro_buckets.buckets.stores import s3_upload
+from airflow_provider_neuro_buckets.buckets.stores.digest import md5
 from airflow_provider_neuro_buckets.local.child import RunningPlatform
 from buckets.stores.s3_scripts import blob, listing, refusal, store_at, stored
 from conformance.asking import blobs_under, content_of
@@ -253,7 +253,7 @@ def as_of_old(asked: Asked) -> Answer:
             assert asked.headers["Content-MD5"]
             return reply(200, b"<DeleteResult/>")
         case "POST":
-            made = s3_upload.md5(s3_upload.md5(CONTENT).digest()).hexdigest()
+            made = md5(md5(CONTENT)).hex()
             return reply(
                 200, f'<CompleteMultipartUploadResult><ETag>"{made}-1"</ETag></CompleteMultipartUploadResult>'.encode()
             )

@@ -26,7 +26,7 @@ from airflow_provider_neuro_buckets.buckets.models import Bucket
 from airflow_provider_neuro_buckets.buckets.stores import azure_batch, azure_copy
 from airflow_provider_neuro_buckets.buckets.stores.azure_access import AzureSigner
 from airflow_provider_neuro_buckets.buckets.stores.azure_resume import ResumedAzureUpload
-from airflow_provider_neuro_buckets.buckets.stores.azure_upload import AzureUpload, put_blob, size_of
+from airflow_provider_neuro_buckets.buckets.stores.azure_upload import AzureUpload, put_blob
 from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
     encode_key,
     encode_value,
@@ -54,6 +54,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading, content_length
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
+from airflow_provider_neuro_buckets.buckets.stores.digest import size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of

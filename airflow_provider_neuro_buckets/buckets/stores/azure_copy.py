@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from airflow_provider_neuro_buckets.buckets.errors import AlreadyExists, InvalidAnswer, PermissionDenied
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.azure_access import AzureAccess
-from airflow_provider_neuro_buckets.buckets.stores.azure_wire import encode_key, md5_header, meta_of_headers
+from airflow_provider_neuro_buckets.buckets.stores.azure_wire import encode_key, meta_of_headers
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Site
+from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
 
 AT_ONCE: Final = 256 * 1024**2
@@ -76,7 +77,7 @@ async def copy_whole(lane: DirectLane, key: str, source: CopySource, what: str) 
     """Let Azure copy a blob in one request; `None` if nothing proves that the copy is the source."""
     headers = {**await copy_headers(source), "x-ms-requires-sync": "true"}
     if source.meta.md5 is not None:
-        headers["x-ms-source-content-md5"] = md5_header(bytes.fromhex(source.meta.md5))
+        headers["x-ms-source-content-md5"] = base64_of(bytes.fromhex(source.meta.md5))
     told = await ask(lane, Request(what=what, method="PUT", path=encode_key(key), headers=headers))
     if (status := told.get("x-ms-copy-status")) != "success":
         raise InvalidAnswer(f"{what}: the copy is {status or 'not told to be done'}", remedy="Try again")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from airflow_provider_neuro_buckets.buckets.errors import PermissionDenied, ResourceNotFound
-from airflow_provider_neuro_buckets.buckets.stores.azure_upload import AzureUpload, size_of
-from airflow_provider_neuro_buckets.buckets.stores.azure_upload import md5 as digest_of
+from airflow_provider_neuro_buckets.buckets.stores.azure_upload import AzureUpload
 from airflow_provider_neuro_buckets.buckets.stores.azure_wire import block_id
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, Proof
+from airflow_provider_neuro_buckets.buckets.stores.digest import md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
 
@@ -57,7 +57,7 @@ class ResumedAzureUpload(AzureUpload):
 
     async def put_part(self, number: int, body: Bytes) -> None:
         """Send part `number`, from 1, unless it is there."""
-        digest: bytes = await in_thread_if_large(digest_of, body)
+        digest: bytes = await in_thread_if_large(md5, body)
         self._names[number] = digest.hex()[:16]
         if self._left.get(self._id_of(number)) != size_of(body):
             await super().put_part(number, body)

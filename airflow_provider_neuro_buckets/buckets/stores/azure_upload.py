@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,8 +13,6 @@ from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
     block_id,
     block_list,
     encode_value,
-    md5_header,
-    md5_of_header,
     meta_of_headers,
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource, Proof, Stored
@@ -25,6 +22,7 @@ from airflow_provider_neuro_buckets.buckets.stores.damage import (
     take_back,
     twice_if_damaged,
 )
+from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, md5_of_base64, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 
 SMALL_ANSWER = 1024 * 1024
@@ -40,7 +38,7 @@ class AzureReceipt:
     @property
     def proof(self) -> Proof:
         """Whether the answer shows the MD5."""
-        return Proof.CHECKSUM if md5_of_header(self.headers.get("Content-MD5")) == self.digest.hex() else Proof.SIZE
+        return Proof.CHECKSUM if md5_of_base64(self.headers.get("Content-MD5")) == self.digest.hex() else Proof.SIZE
 
 
 async def put_blob(lane: DirectLane, request: Request, body: Bytes) -> AzureReceipt:
@@ -76,7 +74,7 @@ async def _checked(
     headers = {
         **request.headers,
         "Content-Length": str(size_of(body)),
-        "Content-MD5": md5_header(digest),
+        "Content-MD5": base64_of(digest),
         "Content-Type": "application/octet-stream",
     }
     if "x-ms-blob-type" in headers:
@@ -85,7 +83,7 @@ async def _checked(
 
     async def once(wrong: list[str]) -> AzureReceipt:
         response, _ = await lane.fetch(whole, largest=SMALL_ANSWER)
-        if md5_of_header(response.headers.get("Content-MD5")) not in {None, digest.hex()}:
+        if md5_of_base64(response.headers.get("Content-MD5")) not in {None, digest.hex()}:
             wrong.append(response.headers.get("ETag", '""'))
             raise damaged(request.what)
         return AzureReceipt(response.headers, digest)
@@ -146,7 +144,7 @@ class AzureUpload:
         """
         size = sum(self._sizes.values())
         body = block_list([self._id_of(number) for number in sorted(self._sizes)])
-        kept = {} if md5 is None else {"x-ms-blob-content-md5": md5_header(bytes.fromhex(md5))}
+        kept = {} if md5 is None else {"x-ms-blob-content-md5": base64_of(bytes.fromhex(md5))}
         request = Request(what=self._what, method="PUT", path=self._path, query="comp=blocklist", headers=kept)
         receipt = await put_checked(self._lane, request, body)
         made = meta_of_headers(self._key, receipt.headers, size)
@@ -166,13 +164,3 @@ class AzureUpload:
                     f"{self._what}: the storage holds {found.size} of the {made.size} bytes that were sent",
                     remedy="Write it again",
                 )
-
-
-def size_of(body: Bytes) -> int:
-    """Return the bytes of a body."""
-    return body.nbytes if isinstance(body, memoryview) else len(body)
-
-
-def md5(body: Bytes) -> bytes:
-    """Return the digest of a body."""
-    return hashlib.md5(body, usedforsecurity=False).digest()

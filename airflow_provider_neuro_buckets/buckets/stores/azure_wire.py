@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -12,10 +12,10 @@ from urllib.parse import quote, unquote
 
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
+from airflow_provider_neuro_buckets.buckets.stores.digest import md5_of_base64
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_levels, parse_xml, text_ahead
 from airflow_provider_neuro_buckets.buckets.stores.rows import Row, Rows
 
-_MD5_BYTES = 16
 _IN_ROOT, _IN_BLOBS, _IN_BLOB, _IN_PROPERTIES = 1, 2, 3, 4
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
@@ -45,20 +45,6 @@ def why_not_held(key: str) -> str | None:
     return None
 
 
-def md5_header(digest: bytes) -> str:
-    """Return the value of ``Content-MD5``."""
-    return b64encode(digest).decode()
-
-
-def md5_of_header(value: str | None) -> str | None:
-    """Return the hex MD5 in a ``Content-MD5``, if there is one in it."""
-    try:
-        digest = b64decode(value or "", validate=True)
-    except ValueError:
-        return None
-    return digest.hex() if len(digest) == _MD5_BYTES else None
-
-
 def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta:
     """Return what the headers of an answer say of a blob.
 
@@ -71,7 +57,7 @@ def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta
         etag=_etag(headers.get("ETag")),
         modified_at=_time(headers.get("Last-Modified")),
         created_at=_time(headers.get("x-ms-creation-time")),
-        md5=md5_of_header(headers.get("x-ms-blob-content-md5") or of_body),
+        md5=md5_of_base64(headers.get("x-ms-blob-content-md5") or of_body),
     )
 
 
@@ -147,7 +133,7 @@ def _listed(key: str, item: Mapping[str, str], where: str) -> Row:
         _etag(item.get("Etag")),
         _time(item.get("Last-Modified")),
         _time(item.get("Creation-Time")),
-        md5_of_header(item.get("Content-MD5")),
+        md5_of_base64(item.get("Content-MD5")),
     )
 
 

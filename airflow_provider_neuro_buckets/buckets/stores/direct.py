@@ -33,6 +33,7 @@ from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy, attempt
 from airflow_provider_neuro_buckets.buckets.session import network_errors
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
+from airflow_provider_neuro_buckets.buckets.stores.digest import size_of
 from airflow_provider_neuro_buckets.buckets.stores.receiving import SlowReader, end, read_capped
 from airflow_provider_neuro_buckets.buckets.stores.sending import WRITE_AT_ONCE, BufferPayload
 
@@ -269,5 +270,4 @@ def _is_success(response: aiohttp.ClientResponse) -> bool:
 
 async def in_thread_if_large(work: Callable[[Bytes], Any], body: Bytes) -> Any:
     """Do CPU work on a body: on the spot while small, in a thread once it would stall the event loop."""
-    size = body.nbytes if isinstance(body, memoryview) else len(body)
-    return work(body) if size <= WRITE_AT_ONCE else await asyncio.to_thread(work, body)
+    return work(body) if size_of(body) <= WRITE_AT_ONCE else await asyncio.to_thread(work, body)

@@ -18,7 +18,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
+from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource, needed
 from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
     BucketsError,
@@ -51,22 +51,21 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, right_or_gone
+from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.gcs_batch import BATCH, BATCH_PATH, deletions, parse_answers
 from airflow_provider_neuro_buckets.buckets.stores.gcs_copy import rewrite, site_of
 from airflow_provider_neuro_buckets.buckets.stores.gcs_keys import TokenSource, signed_url
-from airflow_provider_neuro_buckets.buckets.stores.gcs_parts import GcsUpload, delete_version, md5, size_of
+from airflow_provider_neuro_buckets.buckets.stores.gcs_parts import GcsUpload, delete_version
 from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import (
     BLOB_FIELDS,
     LISTING_FIELDS,
     LISTING_PATH,
     UPLOAD_PATH,
     GcsSigner,
-    base64_of,
     blob_path,
     endpoint,
     meta_of_headers,
-    needed,
     parse_blob,
     parse_listing,
     quoted,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from airflow_provider_neuro_buckets.buckets.credentials import needed
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Site, Slot, Told
@@ -13,7 +14,6 @@ from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import (
     BLOB_FIELDS,
     BUCKET,
     endpoint,
-    needed,
     parse_blob,
     parse_document,
     quoted,

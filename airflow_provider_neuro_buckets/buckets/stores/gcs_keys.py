@@ -19,11 +19,11 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
-from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
+from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource, needed
 from airflow_provider_neuro_buckets.buckets.errors import AuthenticationError, ConfigurationError, error_for
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.session import network_errors
-from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import guarded_address, needed, quoted
+from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import guarded_address, quoted
 from airflow_provider_neuro_buckets.buckets.stores.receiving import read_capped
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ those of the parts: after a lost answer it tells whether the blob at the key is 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -32,11 +31,11 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 from airflow_provider_neuro_buckets.buckets.stores import aborting
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, Proof, Stored
 from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, take_back, twice_if_damaged
+from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.gcs_crc32c import crc32c_of_base64, crc32c_of_parts
 from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import (
     BUCKET,
-    base64_of,
     blob_path,
     hashes,
     quoted,
@@ -217,16 +216,6 @@ async def delete_version(lane: DirectLane, key: str, generation: str, what: str)
     """
     query = f"ifGenerationMatch={quoted(generation)}"
     await lane.fetch(Request(what=what, method="DELETE", path=blob_path(key), query=query), largest=_SMALL_ANSWER)
-
-
-def md5(body: Bytes) -> bytes:
-    """Return the digest of a body."""
-    return hashlib.md5(body, usedforsecurity=False).digest()
-
-
-def size_of(body: Bytes) -> int:
-    """Return the bytes of a body."""
-    return body.nbytes if isinstance(body, memoryview) else len(body)
 
 
 def _completion(etags: dict[int, str]) -> bytes:

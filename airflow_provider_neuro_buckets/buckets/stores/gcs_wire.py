@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -13,10 +12,12 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from airflow_provider_neuro_buckets.buckets.credentials import needed
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.session import is_loopback
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
+from airflow_provider_neuro_buckets.buckets.stores.digest import md5_of_base64
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
 
@@ -29,7 +30,6 @@ UPLOAD_PATH = f"upload/storage/v1/b/{BUCKET}/o"
 LISTING_PATH = f"storage/v1/b/{BUCKET}/o"
 _ACME = ".well-known/acme-challenge/"
 _LONGEST_NAME = 1024
-_MD5_BYTES = 16
 
 
 def quoted(text: str) -> str:
@@ -51,16 +51,6 @@ def why_not_held(key: str) -> str | None:
     if key.startswith(_ACME):
         return f"names that begin with {_ACME} are reserved"
     return f"more than {_LONGEST_NAME} bytes in the name" if len(key.encode()) > _LONGEST_NAME else None
-
-
-def needed(keys: Mapping[str, str], name: str) -> str:
-    """Return one of the provider's keys.
-
-    :raises InvalidAnswer: the platform did not send it.
-    """
-    if not keys.get(name):
-        raise InvalidAnswer(f"the credentials of the bucket have no {name}", remedy="Check how the bucket was imported")
-    return keys[name]
 
 
 def endpoint(keys: Mapping[str, str]) -> str:
@@ -220,20 +210,6 @@ def hashes(headers: Mapping[str, str]) -> dict[str, str]:
     every = headers.getall("X-Goog-Hash", []) if hasattr(headers, "getall") else [headers.get("X-Goog-Hash", "")]
     pairs = (part.strip().partition("=") for part in ",".join(every).split(","))
     return {name: value for name, _, value in pairs if value}
-
-
-def md5_of_base64(text: str | None) -> str | None:
-    """Return the hex MD5 in a base64 one; `None` for anything else."""
-    try:
-        digest = b64decode(text or "", validate=True)
-    except ValueError:
-        return None
-    return digest.hex() if len(digest) == _MD5_BYTES else None
-
-
-def base64_of(digest: bytes) -> str:
-    """Return a digest as the service writes it."""
-    return b64encode(digest).decode()
 
 
 def related_parts(metadata: Mapping[str, str], boundary: str) -> tuple[bytes, bytes]:

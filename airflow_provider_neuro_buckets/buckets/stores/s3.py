@@ -45,12 +45,13 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading, content_length
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
+from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key, impossible, impossible_prefix
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
 from airflow_provider_neuro_buckets.buckets.stores.s3_kinds import CAPABILITIES, EVERYWHERE, MARKERS_ARE_EMPTY
 from airflow_provider_neuro_buckets.buckets.stores.s3_resume import ResumedS3Upload
-from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, copy_whole, md5, put_blob, size_of
+from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, copy_whole, put_blob
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
     S3Signer,
@@ -62,7 +63,6 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     fits_xml,
     is_md5_hidden,
     is_of_parts,
-    md5_header,
     meta_of_headers,
     next_token,
     parse_deletion,
@@ -323,7 +323,7 @@ class S3Store:
             method="POST",
             path="",
             query="delete=",
-            headers={"Content-MD5": md5_header(md5(body).digest()), "Content-Length": str(len(body))},
+            headers={"Content-MD5": base64_of(md5(body)), "Content-Length": str(len(body))},
             body=body,
         )
         _, answer = await self._lane.fetch(request, largest=LARGEST_PAGE)

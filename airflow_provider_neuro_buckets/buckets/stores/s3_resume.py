@@ -8,7 +8,6 @@ is of the same content, whoever began it. Of what is noted, S3 itself compares t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
@@ -21,9 +20,10 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     UnsupportedProvider,
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, PartOf
+from airflow_provider_neuro_buckets.buckets.stores.digest import md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
-from airflow_provider_neuro_buckets.buckets.stores.s3_upload import Receipt, S3Upload, md5, size_of
+from airflow_provider_neuro_buckets.buckets.stores.s3_upload import Receipt, S3Upload
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import bare_etag, encode_key, encode_query, md5_of_etag
 
 _LARGEST_ANSWER = 4 * 1024 * 1024
@@ -42,7 +42,7 @@ class _Left:
 
     def is_content(self, body: Bytes) -> bool:
         """Whether it is these bytes. Blocking for as long as it takes to digest them."""
-        return self.size == size_of(body) and md5_of_etag(self.etag) == md5(body).hexdigest()
+        return self.size == size_of(body) and md5_of_etag(self.etag) == md5(body).hex()
 
 
 class ResumedS3Upload(S3Upload):
@@ -81,8 +81,8 @@ class ResumedS3Upload(S3Upload):
         """Send part `number`, from 1, unless it is there."""
         left = self._left.get(number)
         if number in self._noted:
-            digest: hashlib._Hash = await in_thread_if_large(md5, body)
-            left = _Left(size_of(body), digest.hexdigest())
+            digest: bytes = await in_thread_if_large(md5, body)
+            left = _Left(size_of(body), digest.hex())
         elif left is None or not await in_thread_if_large(left.is_content, body):
             await super().put_part(number, body)
             return

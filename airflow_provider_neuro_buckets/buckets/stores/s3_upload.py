@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from airflow_provider_neuro_buckets.buckets.stores.damage import (
     take_back,
     twice_if_damaged,
 )
+from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
@@ -35,7 +35,6 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     error_in,
     is_md5_hidden,
     is_of_parts,
-    md5_header,
     md5_of_etag,
     text_in,
 )
@@ -94,14 +93,14 @@ async def _checked(
     lane: DirectLane, request: Request, body: Bytes
 ) -> Callable[[list[str]], Coroutine[None, None, Receipt]]:
     """Return what PUTs a body once, and takes note of the ETag of other bytes that the storage then holds."""
-    digest: hashlib._Hash = await in_thread_if_large(md5, body)
-    headers = {**request.headers, "Content-MD5": md5_header(digest.digest()), "Content-Length": str(size_of(body))}
+    digest: bytes = await in_thread_if_large(md5, body)
+    headers = {**request.headers, "Content-MD5": base64_of(digest), "Content-Length": str(size_of(body))}
     whole = replace(request, method="PUT", headers=headers, body=body)
 
     async def once(wrong: list[str]) -> Receipt:
         response, _ = await lane.fetch(whole, largest=SMALL_ANSWER)
         receipt = _receipt(response.headers, bare_etag(response.headers.get("ETag")))
-        if receipt.md5 is not None and receipt.md5 != digest.hexdigest():
+        if receipt.md5 is not None and receipt.md5 != digest.hex():
             wrong.append(receipt.md5)
             raise damaged(request.what)
         return receipt
@@ -257,7 +256,7 @@ class S3Upload:
         known = [one for one in md5s if one is not None]
         if len(known) != len(md5s):
             return ""
-        return f"{md5(bytes.fromhex(''.join(known))).hexdigest()}-{len(known)}"
+        return f"{md5(bytes.fromhex(''.join(known))).hex()}-{len(known)}"
 
     async def abort(self) -> None:
         """Abort it unless it is complete: within seconds, also while being cancelled; a failure is told, not raised."""
@@ -284,13 +283,3 @@ class S3Upload:
             request, largest=SMALL_ANSWER, check=lambda answer: check_no_error(answer, self._what)
         )
         return answer
-
-
-def md5(body: Bytes) -> hashlib._Hash:
-    """Return the digest of a body."""
-    return hashlib.md5(body, usedforsecurity=False)
-
-
-def size_of(body: Bytes) -> int:
-    """Return the bytes of a body."""
-    return body.nbytes if isinstance(body, memoryview) else len(body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -191,11 +191,6 @@ def copy_headers(source: CopySource) -> dict[str, str]:
     if source.meta.etag is not None:
         headers["x-amz-copy-source-if-match"] = f'"{source.meta.etag}"'
     return headers
-
-
-def md5_header(digest: bytes) -> str:
-    """Return the value of ``Content-MD5``."""
-    return b64encode(digest).decode()
 
 
 def bare_etag(header: str | None) -> str | None:

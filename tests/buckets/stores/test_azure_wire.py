@@ -20,7 +20,6 @@ from airflow_provider_neuro_buckets.buckets.stores.azure_wire import (
     block_id,
     block_list,
     encode_key,
-    md5_of_header,
     meta_of_headers,
     parse_error,
     parse_listing,
@@ -245,11 +244,6 @@ def test_the_md5_of_a_range_is_never_taken_for_that_of_the_blob() -> None:
     headers = {"Content-Range": "bytes 0-4/9", "Content-MD5": MD5}
     assert meta_of_headers("a", headers, 9).md5 is None
     assert meta_of_headers("a", {**headers, "x-ms-blob-content-md5": MD5}, 9).md5 == "5d41402abc4b2a76b9719d911017c592"
-
-
-@pytest.mark.parametrize("value", [None, "", "???", "YQ=="])
-def test_what_is_not_an_md5_is_none(value: str | None) -> None:
-    assert md5_of_header(value) is None
 
 
 # --- parts and batches

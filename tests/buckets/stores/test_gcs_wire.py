@@ -24,7 +24,6 @@ from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import (
     endpoint,
     guarded_address,
     hashes,
-    md5_of_base64,
     meta_of_headers,
     parse_blob,
     parse_listing,
@@ -199,11 +198,6 @@ def test_headers_of_content_tell_size_version_and_md5() -> None:
 
 def test_content_with_a_date_that_cannot_be_read_has_none() -> None:
     assert meta_of_headers("k", {"Last-Modified": "yesterday"}, 7) == BlobMeta(key="k", size=7)
-
-
-@pytest.mark.parametrize("text", [None, "", "no base64", "eA==", "yZRlqg=="])
-def test_what_is_no_md5_is_not_taken_for_one(text: str | None) -> None:
-    assert md5_of_base64(text) is None
 
 
 @pytest.mark.parametrize(

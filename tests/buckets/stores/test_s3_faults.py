@@ -23,8 +23,9 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.removal import remove_path
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
-from airflow_provider_neuro_buckets.buckets.stores import aborting, s3_upload
+from airflow_provider_neuro_buckets.buckets.stores import aborting
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange
+from airflow_provider_neuro_buckets.buckets.stores.digest import md5
 from airflow_provider_neuro_buckets.buckets.transfer import content
 from airflow_provider_neuro_buckets.buckets.transfer.content import read_content, read_range, read_resumed
 from buckets.stores.s3_scripts import (
@@ -545,7 +546,7 @@ async def test_an_error_in_the_clothes_of_a_success_that_stays_aborts_the_upload
 
 
 async def test_a_completion_whose_answer_was_lost_is_found_at_the_key_f23() -> None:
-    made = s3_upload.md5(s3_upload.md5(CONTENT).digest()).hexdigest() + "-1"
+    made = md5(md5(CONTENT)).hex() + "-1"
     head = in_turn(reply(200, CONTENT, {"ETag": f'"{made}"'}))
     async with crafted(uploading(in_turn(dropping(), GONE), head=head)) as server:
         assert await upload_one_part(server) == made

@@ -6,13 +6,13 @@ import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import IntegrityError
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Proof, Stored
-from airflow_provider_neuro_buckets.buckets.stores.s3_upload import md5
+from airflow_provider_neuro_buckets.buckets.stores.digest import md5
 from buckets.stores.s3_scripts import etag_of, store_at
 from faults.crafted import Answer, Asked, Choice, CraftedServer, crafted, in_turn, reply
 
 PARTS = (b"the first part", b"the last")
 WHOLE = b"".join(PARTS)
-OF_PARTS = f"{md5(b''.join(md5(part).digest() for part in PARTS)).hexdigest()}-2"
+OF_PARTS = f"{md5(b''.join(md5(part) for part in PARTS)).hex()}-2"
 KMS = {"x-amz-server-side-encryption": "aws:kms"}
 BEGUN = b"<InitiateMultipartUploadResult><UploadId>the-upload</UploadId></InitiateMultipartUploadResult>"
 
@@ -54,9 +54,7 @@ async def test_the_etag_of_the_parts_is_a_proof_without_another_look() -> None:
         assert server.asked_by("HEAD") == []
 
 
-@pytest.mark.parametrize(
-    "made", [f"{md5(WHOLE).hexdigest()}-2", OF_PARTS.replace("-2", "-1"), f"{md5(PARTS[0]).hexdigest()}-1"]
-)
+@pytest.mark.parametrize("made", [f"{md5(WHOLE).hex()}-2", OF_PARTS.replace("-2", "-1"), f"{md5(PARTS[0]).hex()}-1"])
 async def test_an_etag_that_is_that_of_other_parts_is_an_integrity_error(made: str) -> None:
     async with crafted(receiving(made, found=reply(200, WHOLE, {"ETag": f'"{made}"'}))) as server:
         with pytest.raises(IntegrityError, match=r"blob:.*key"):
@@ -67,9 +65,7 @@ async def test_an_etag_that_is_that_of_other_parts_is_an_integrity_error(made: s
 
 
 async def test_a_blob_of_another_writer_is_not_taken_for_wrong_bytes() -> None:
-    async with crafted(
-        receiving(f"{md5(WHOLE).hexdigest()}-2", found=reply(200, b"x", {"ETag": '"of-another"'}))
-    ) as server:
+    async with crafted(receiving(f"{md5(WHOLE).hex()}-2", found=reply(200, b"x", {"ETag": '"of-another"'}))) as server:
         with pytest.raises(IntegrityError):
             await upload(server)
         assert server.asked_by("DELETE") == []
@@ -124,7 +120,7 @@ async def test_a_write_with_keys_of_aws_kms_has_no_md5_and_no_proof_but_its_size
 META = BlobMeta(key="key", size=len(WHOLE), etag=OF_PARTS)
 
 
-@pytest.mark.parametrize("etag", [OF_PARTS, md5(PARTS[0]).hexdigest()])
+@pytest.mark.parametrize("etag", [OF_PARTS, md5(PARTS[0]).hex()])
 async def test_the_size_of_the_first_part_is_told(etag: str) -> None:
     async with crafted(in_turn(reply(206, PARTS[0], {"ETag": f'"{etag}"'}))) as server, store_at(server) as store:
         assert await store.first_part(META) == len(PARTS[0])
@@ -132,7 +128,7 @@ async def test_the_size_of_the_first_part_is_told(etag: str) -> None:
         assert (asked.method, asked.query) == ("HEAD", "partNumber=1")
 
 
-OTHER_VERSION = {"ETag": f'"{md5(b"").hexdigest()}-2"'}
+OTHER_VERSION = {"ETag": f'"{md5(b"").hex()}-2"'}
 
 
 @pytest.mark.parametrize(
@@ -145,5 +141,5 @@ async def test_a_first_part_that_nobody_tells_is_none(answer: Answer) -> None:
 
 async def test_a_blob_that_has_no_parts_is_not_asked_about() -> None:
     async with crafted(in_turn(reply(500))) as server, store_at(server) as store:
-        assert await store.first_part(BlobMeta(key="key", size=1, etag=md5(b"x").hexdigest())) is None
+        assert await store.first_part(BlobMeta(key="key", size=1, etag=md5(b"x").hex())) is None
         assert server.asked == []
