@@ -43,6 +43,7 @@ CLEANING_UP = (
     "hooks.loop.CLEAN_UP_SECONDS",
     "fs.running.CLEAN_UP_SECONDS",
     "buckets.stores.aborting.ABORT_SECONDS",
+    "local.child._STOP_SECONDS",
 )
 # How long a property takes depends on the machine.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
