@@ -22,7 +22,7 @@ import aiohttp
 from airflow_provider_neuro_buckets.local.process import dies_with_parent
 
 HOST = "127.0.0.1"
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 _STOP_SECONDS = 4.0
 _GRPC = 10_000
 """SeaweedFS opens each port again, this much higher."""
