@@ -206,7 +206,8 @@ class TransferError(BucketsError, OSError):
     """Some files of a folder transfer failed; what was done stays done.
 
     :param failures: what failed, as ``{address or path: error}``.
-    :param report: the :class:`~airflow_provider_neuro_buckets.buckets.models.TransferReport` of what was done.
+    :param report: what was done: a :class:`~airflow_provider_neuro_buckets.buckets.models.TransferReport`; of a job in
+        shards its :class:`~airflow_provider_neuro_buckets.buckets.sharding.Report`, and of one shard its `ShardReport`.
     :param shown: how many of the failures its text tells.
     """
 
