@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+import airflow_provider_neuro_buckets.fs.path  # noqa: F401 - an old universal_pathlib must be told of it
 from airflow_here import needs
 from airflow_provider_neuro_buckets.buckets import Buckets, ResourceNotFound
 from airflow_provider_neuro_buckets.local.child import RunningPlatform, local_platform
