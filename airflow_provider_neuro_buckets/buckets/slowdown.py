@@ -20,7 +20,8 @@ class Slowdown:
     SMALL_SHARE = 0.02
     BACK = 0.9
     GROWTH = 1.2
-    LEAST = 1.0
+    LEAST = 10.0
+    """A storage that answers nothing else is down: what is in flight is to be given up soon."""
 
     def __init__(self, now: float) -> None:
         self.rate: float | None = None

@@ -225,7 +225,7 @@ def test_a_storage_that_bears_everything_again_is_asked_more_and_more_until_no_l
     assert 5 < time < 20
 
 
-def test_a_storage_that_bears_nothing_is_asked_once_a_second_and_no_less() -> None:
+def test_a_storage_that_bears_nothing_is_asked_ten_times_a_second_and_no_less() -> None:
     slowdown, time = Slowdown(0), 0.0
     for _ in range(100):
         time += min(1 / (slowdown.rate or 100), 1.5)
