@@ -207,7 +207,7 @@ class TransferError(BucketsError, OSError):
 
     :param failures: what failed, as ``{address or path: error}``.
     :param report: what was done: a :class:`~airflow_provider_neuro_buckets.buckets.models.TransferReport`; of a job in
-        shards its :class:`~airflow_provider_neuro_buckets.buckets.sharding.Report`, and of one shard its `ShardReport`.
+        shards its `Report`, and of one shard its `ShardReport`.
     :param shown: how many of the failures its text tells.
     """
 
