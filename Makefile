@@ -73,7 +73,7 @@ test-distributed: $(VENV)/.distributed-installed
 # may not bear: then tests/oldest-constraints.txt says so. Airflow 3.0 needs Python 3.12 or older.
 # Benchmarks measure, and depend on no version. Airflow 3.0 loads old names of its own as it goes, each with a warning
 # that, as an error, would make it overlook what it was loading; `make test` looks for names that we use. Its paths of
-# storage look at attributes that universal_pathlib 0.2 means to change.
+# storage look at attributes that universal_pathlib 0.2 means to change. pyarrow 17 brings a package `benchmarks`: ours comes before it.
 OLDEST := .venv-oldest
 
 $(OLDEST)/.installed: pyproject.toml tests/oldest-constraints.txt
@@ -85,7 +85,7 @@ $(OLDEST)/.installed: pyproject.toml tests/oldest-constraints.txt
 
 test-oldest: $(OLDEST)/.installed
 	$(OLDEST)/bin/pytest -n auto --dist loadfile --no-loadscope-reorder -W ignore::DeprecationWarning \
-		-W ignore::PendingDeprecationWarning --ignore tests/benchmarks $(TESTS)
+		-W ignore::PendingDeprecationWarning -o 'pythonpath=tests .' --ignore tests/benchmarks $(TESTS)
 
 # The peers have an environment of their own; with them the source of Airflow, which is moved around, and Azurite.
 BENCH   := .venv-bench
