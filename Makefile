@@ -73,7 +73,8 @@ test-distributed: $(VENV)/.distributed-installed
 # may not bear: then tests/oldest-constraints.txt says so. Airflow 3.0 needs Python 3.12 or older.
 # Benchmarks measure, and depend on no version. Airflow 3.0 loads old names of its own as it goes, each with a warning
 # that, as an error, would make it overlook what it was loading; `make test` looks for names that we use. Its paths of
-# storage look at attributes that universal_pathlib 0.2 means to change. pyarrow 17 brings a package `benchmarks`: ours comes before it.
+# storage look at attributes that universal_pathlib 0.2 means to change. pyarrow 17 brings a package
+# `benchmarks`: ours comes before it.
 OLDEST := .venv-oldest
 
 $(OLDEST)/.installed: pyproject.toml tests/oldest-constraints.txt
