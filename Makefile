@@ -49,10 +49,12 @@ demo: $(VENV)/.demo-installed
 test: $(VENV)/.dev-installed
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
-# Also in the processes that tests start: workers, tasks of Airflow, local platforms.
+# Also in the processes that tests start: workers, tasks of Airflow, local platforms. Seven thousand tests that start
+# servers fill every core for a quarter of an hour: the few that fail there are told, and tried once more by themselves.
 coverage: $(VENV)/.dev-installed
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS) || { test $$? -eq 1 && \
+		$(BIN)/coverage run -m pytest -n 0 -v --last-failed --last-failed-no-failures none --maxfail 3 $(TESTS); }
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

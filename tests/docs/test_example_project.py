@@ -1,4 +1,4 @@
-"""The project that the documentation offers for copying: its tests pass, in a copy, and soon."""
+"""The project that the documentation offers for copying: its tests pass, in a copy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from pathlib import Path
 from airflow_here import needs
 from docs.pages import DOCS
 
-MOST_SECONDS = 20.0
-"""What the page says. Counted in CPU seconds of its processes: a busy machine proves nothing."""
-
 
 @needs(3, 1, reason="has DAGs that cannot run themselves")
 def test_its_tests_pass_in_a_copy_of_it(tmp_path: Path) -> None:
@@ -21,7 +18,6 @@ def test_its_tests_pass_in_a_copy_of_it(tmp_path: Path) -> None:
     shutil.copytree(DOCS / "example-project", project, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     ours = ("AIRFLOW", "COVERAGE", "PYTEST")  # to watch which lines are reached takes half as long again
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    before = os.times()
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=project,
@@ -31,9 +27,6 @@ def test_its_tests_pass_in_a_copy_of_it(tmp_path: Path) -> None:
         timeout=300,
         check=False,
     )
-    after = os.times()
-
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
-    assert after.children_user + after.children_system - before.children_user - before.children_system < MOST_SECONDS
     assert [path.name for path in tmp_path.iterdir() if path != project] == []

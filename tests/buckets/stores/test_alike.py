@@ -116,13 +116,16 @@ def test_reading_a_listing_leaves_nothing_to_the_garbage_collector() -> None:
     """One that looks at all that a worker holds stops its event loop for a tenth of a second."""
     record = "<Contents><Key>k</Key><Size>1</Size><LastModified>2026-01-02T03:04:05Z</LastModified></Contents>"
     body = f"<ListBucketResult>{record * 1000}</ListBucketResult>".encode()
-    parse_listing(body, "here")
-    gc.collect()
-    gc.disable()
-    try:
+
+    def left() -> int:
+        gc.collect()
         page, _ = parse_listing(body, "here")
         assert [blob.key for blob in page.blobs] == ["k"] * 1000
         del page
-        assert gc.collect() == 0
+        return gc.collect()
+
+    gc.disable()
+    try:
+        assert min(left() for _ in range(5)) == 0  # other threads of the process leave something now and then
     finally:
         gc.enable()
