@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import aiohttp
 
@@ -57,12 +57,19 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     A token or a bucket must not make a worker ask there, and no name that resolves to it.
     """
     family, kind, protocol, _, place = address
-    host = ip_address(str(place[0]).partition("%")[0])
+    host = _ip_of(str(place[0]).partition("%")[0])
     if isinstance(host, IPv6Address) and host.ipv4_mapped:
         host = host.ipv4_mapped
     if host.is_link_local or str(host) in METADATA_ADDRESSES:
         raise OSError(errno.EACCES, f"{host} is an address that machines keep for themselves")
     return socket.socket(family, kind, protocol)
+
+
+def _ip_of(host: str) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(host)
+    except ValueError:  # a notation that only the system reads, such as octal, which aiohttp may leave to it
+        return IPv4Address(socket.inet_aton(host))
 
 
 def is_loopback(host: str) -> bool:
