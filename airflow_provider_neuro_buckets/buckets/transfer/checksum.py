@@ -47,7 +47,7 @@ def is_content_of(meta: BlobMeta, read: Read) -> bool:
     when a usual size of parts leads to it; that none does proves nothing, and counts as no.
     """
     if meta.md5 is not None:
-        return _md5(read, 0, meta.size).hexdigest() == meta.md5
+        return _digest(_MD5, read, 0, meta.size).hexdigest() == meta.md5
     of_parts = _md5_of_parts(meta)
     if of_parts is None:
         return False
@@ -56,7 +56,7 @@ def is_content_of(meta: BlobMeta, read: Read) -> bool:
 
 def is_made_of(meta: BlobMeta, read: Read, part: int) -> bool:
     """Whether parts of this size, out of a local file, have the ETag of the blob. Blocking: run in a thread."""
-    return have_etag(meta, [_md5(read, at, min(at + part, meta.size)).digest() for at in range(0, meta.size, part)])
+    return have_etag(meta, _digests(_MD5, read, meta.size, part))
 
 
 def have_etag(meta: BlobMeta, md5s: Sequence[bytes]) -> bool:
@@ -113,8 +113,7 @@ def has_checksum(checksum: Checksum, size: int, read: Read) -> bool | None:
         return _digest(make, read, 0, size).digest() == checksum.value
     for part in plausible_parts(size, checksum.parts):
         whole = make()
-        for at in range(0, size, part):
-            whole.update(_digest(make, read, at, min(at + part, size)).digest())
+        whole.update(b"".join(_digests(make, read, size, part)))
         if whole.digest() == checksum.value:
             return True
     return None
@@ -146,8 +145,8 @@ _MD5 = partial(hashlib.md5, usedforsecurity=False)
 D = TypeVar("D", bound=_Digest)
 
 
-def _md5(read: Read, start: int, stop: int) -> hashlib._Hash:
-    return _digest(_MD5, read, start, stop)
+def _digests(make: Callable[[], _Digest], read: Read, size: int, part: int) -> list[bytes]:
+    return [_digest(make, read, at, min(at + part, size)).digest() for at in range(0, size, part)]
 
 
 def _digest(make: Callable[[], D], read: Read, start: int, stop: int) -> D:

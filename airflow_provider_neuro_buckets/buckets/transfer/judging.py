@@ -31,10 +31,7 @@ async def judge(store: BlobStore, meta: BlobMeta, read: Read) -> Proof:
     if checksum is not None:
         has_it = await in_thread(lambda: has_checksum(checksum, meta.size, read))
         if has_it is False:
-            raise IntegrityError(
-                f"the bytes received of {store.address(meta.key)} do not have its {checksum.algorithm.upper()}",
-                remedy="Transfer it again",
-            )
+            raise _other_bytes(store, meta, checksum.algorithm.upper())
         if has_it:
             return Proof.CHECKSUM
     if meta.md5 is not None:
@@ -53,7 +50,10 @@ async def refuse_if_vouched(store: BlobStore, meta: BlobMeta) -> None:
 
 def corrupt(store: BlobStore, meta: BlobMeta) -> IntegrityError:
     """Return the error for bytes that arrived as others."""
-    what = "MD5" if meta.md5 is not None else "ETag, which is made of the MD5s of its parts"
+    return _other_bytes(store, meta, "MD5" if meta.md5 is not None else "ETag, which is made of the MD5s of its parts")
+
+
+def _other_bytes(store: BlobStore, meta: BlobMeta, what: str) -> IntegrityError:
     return IntegrityError(
         f"the bytes received of {store.address(meta.key)} do not have its {what}", remedy="Transfer it again"
     )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import has_checksum
-from conformance.rigs.registry import Servers
-from conformance.rigs.s3 import S3Rig
+from conformance.rigs.seaweedfs import SeaweedRig
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.literals import ChecksumAlgorithmType
@@ -21,30 +19,23 @@ CONTENT = random.Random(1).randbytes(PART + 1000)
 OTHER = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
 
 
-@pytest.fixture
-async def seaweedfs(servers: Servers) -> AsyncIterator[S3Rig]:
-    async with servers.running("seaweedfs").rig() as rig:
-        assert isinstance(rig, S3Rig)
-        yield rig
-
-
-async def has(rig: S3Rig, content: bytes) -> bool | None:
+async def has(rig: SeaweedRig, content: bytes) -> bool | None:
     checksum = await rig.store.checksum(await rig.store.head("blob"))
     assert checksum is not None
     return has_checksum(checksum, len(CONTENT), lambda start, stop: content[start:stop])
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "SHA1", "SHA256"])
-async def test_of_a_blob_in_one_piece(seaweedfs: S3Rig, algorithm: ChecksumAlgorithmType) -> None:
-    bucket = seaweedfs.real_name
-    await seaweedfs.client.put_object(Bucket=bucket, Key="blob", Body=CONTENT, ChecksumAlgorithm=algorithm)
-    assert await has(seaweedfs, CONTENT) is True
-    assert await has(seaweedfs, OTHER) is False
+async def test_of_a_blob_in_one_piece(seaweed_rig: SeaweedRig, algorithm: ChecksumAlgorithmType) -> None:
+    bucket = seaweed_rig.real_name
+    await seaweed_rig.client.put_object(Bucket=bucket, Key="blob", Body=CONTENT, ChecksumAlgorithm=algorithm)
+    assert await has(seaweed_rig, CONTENT) is True
+    assert await has(seaweed_rig, OTHER) is False
 
 
 @pytest.mark.parametrize("kind", ["COMPOSITE", "FULL_OBJECT"])
-async def test_of_a_blob_of_parts(seaweedfs: S3Rig, kind: Literal["COMPOSITE", "FULL_OBJECT"]) -> None:
-    client, bucket = seaweedfs.client, seaweedfs.real_name
+async def test_of_a_blob_of_parts(seaweed_rig: SeaweedRig, kind: Literal["COMPOSITE", "FULL_OBJECT"]) -> None:
+    client, bucket = seaweed_rig.client, seaweed_rig.real_name
     begun = await client.create_multipart_upload(
         Bucket=bucket, Key="blob", ChecksumAlgorithm="CRC32", ChecksumType=kind
     )
@@ -58,5 +49,5 @@ async def test_of_a_blob_of_parts(seaweedfs: S3Rig, kind: Literal["COMPOSITE", "
     await client.complete_multipart_upload(
         Bucket=bucket, Key="blob", UploadId=upload, MultipartUpload={"Parts": parts}, ChecksumType=kind
     )
-    assert await has(seaweedfs, CONTENT) is True
-    assert await has(seaweedfs, OTHER) is (None if kind == "COMPOSITE" else False)  # it may be made of other parts
+    assert await has(seaweed_rig, CONTENT) is True
+    assert await has(seaweed_rig, OTHER) is (None if kind == "COMPOSITE" else False)  # it may be made of other parts
