@@ -274,6 +274,8 @@ async def test_a_server_without_newer_checksums_sees_none_of_them_and_checks_md5
         assert await content_of(store, "key") == CONTENT
         assert await store.delete([meta.key for meta in await blobs_under(store)]) == {}
         assert all(asked.headers.get("Content-MD5") for asked in server.asked_by("PUT"))
+        refused = [asked for asked in server.asked if "x-amz-checksum-algorithm" in asked.headers]
+        assert [asked.query for asked in refused] == ["uploads="], "it is asked once, and then no more"
 
 
 async def test_a_server_without_uploads_in_parts_is_told_of_and_nothing_is_left_f55() -> None:
@@ -281,4 +283,4 @@ async def test_a_server_without_uploads_in_parts_is_told_of_and_nothing_is_left_
         with pytest.raises(UnsupportedProvider, match=r"cannot write blob://.*/key: .*NotImplemented"):
             async with store.multipart("key"):
                 pytest.fail("there is no upload")
-        assert len(server.asked) == 1
+        assert [asked.query for asked in server.asked] == ["uploads="] * 2, "with a checksum, and without"

@@ -1,8 +1,9 @@
-"""How large a body is, its MD5, and an MD5 as headers and listings write it: in Base64. Pure."""
+"""How large a body is, its MD5 and CRC32, and how headers and listings write them: in Base64. Pure."""
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from base64 import b64decode, b64encode
 
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
@@ -20,8 +21,13 @@ def md5(body: Bytes) -> bytes:
     return hashlib.md5(body, usedforsecurity=False).digest()
 
 
+def crc32(body: Bytes) -> int:
+    """Return the CRC32 of a body."""
+    return zlib.crc32(body)
+
+
 def base64_of(digest: bytes) -> str:
-    """Return a digest as ``Content-MD5`` has it."""
+    """Return a digest as headers have it."""
     return b64encode(digest).decode()
 
 

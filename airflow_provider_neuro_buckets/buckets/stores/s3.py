@@ -6,7 +6,6 @@ certificates.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
@@ -22,9 +21,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     PermissionDenied,
     ResourceNotFound,
     TransientError,
-    Unavailable,
     UnsupportedProvider,
-    error_for,
 )
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketProvider
 from airflow_provider_neuro_buckets.buckets.stores.base import (
@@ -45,19 +42,21 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading, content_length
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.copying import copy_parts, cut
-from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
+from airflow_provider_neuro_buckets.buckets.stores.digest import size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport
 from airflow_provider_neuro_buckets.buckets.stores.keys import check_key, impossible, impossible_prefix
 from airflow_provider_neuro_buckets.buckets.stores.paging import pages_of
+from airflow_provider_neuro_buckets.buckets.stores.s3_address import is_tamper_proof
+from airflow_provider_neuro_buckets.buckets.stores.s3_batch import BATCH, delete_batch
 from airflow_provider_neuro_buckets.buckets.stores.s3_kinds import CAPABILITIES, EVERYWHERE, MARKERS_ARE_EMPTY
+from airflow_provider_neuro_buckets.buckets.stores.s3_put import put_blob
 from airflow_provider_neuro_buckets.buckets.stores.s3_resume import ResumedS3Upload
-from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, copy_whole, put_blob
+from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload, copy_whole
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     SMALL_ANSWER,
     S3Signer,
     bare_etag,
     checksum_of,
-    deletion,
     encode_key,
     encode_query,
     fits_xml,
@@ -65,14 +64,12 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     is_of_parts,
     meta_of_headers,
     next_token,
-    parse_deletion,
     parse_listing,
     site_of,
 )
 from airflow_provider_neuro_buckets.buckets.uri import quote_key
 
 LARGEST_PAGE = 16 * 1024 * 1024
-BATCH = 1000
 
 
 class S3Store:
@@ -134,7 +131,10 @@ class S3Store:
     async def checksum(self, meta: BlobMeta) -> Checksum | None:
         """Return the checksum that an uploader has chosen."""
         # Not in `head`: who may not decrypt would be refused.
-        headers, _ = await self._look_up(meta.key, headers={"x-amz-checksum-mode": "ENABLED"})
+        try:
+            headers, _ = await self._look_up(meta.key, headers={"x-amz-checksum-mode": "ENABLED"})
+        except (BadRequest, UnsupportedProvider):
+            return None  # not every service knows of checksums
         return checksum_of(headers) if bare_etag(headers.get("ETag")) == meta.etag else None
 
     async def _look_up(
@@ -196,15 +196,21 @@ class S3Store:
     async def multipart(self, key: str) -> AsyncIterator[S3Upload]:
         """Begin an upload in parts; whatever ends the block without `complete` aborts it."""
         self._check_writable(key, size=1)
-        async with self._upload(key, f"cannot write {self.address(key)}") as upload:
+        what = f"cannot write {self.address(key)}"
+        async with self._upload(key, what, is_summed=await self._sums()) as upload:
             yield upload
+
+    async def _sums(self) -> bool:
+        """Whether a CRC32 is enough to show that the bytes have arrived."""
+        return is_tamper_proof((await self._credentials.current()).credentials)
 
     @asynccontextmanager
     async def resume(self, key: str, part: PartOf | None, *, note: str = "") -> AsyncIterator[ResumedS3Upload]:
         """Take up an upload in parts that was cut off, or begin one."""
         self._check_writable(key, size=1)
         what = f"cannot write {self.address(key)}"
-        upload = ResumedS3Upload(lane=self._lane, key=key, what=what, head=lambda: self.head(key))
+        is_summed = await self._sums()
+        upload = ResumedS3Upload(lane=self._lane, key=key, what=what, head=lambda: self.head(key), is_summed=is_summed)
         await upload.take_up(part, note)
         try:
             yield upload
@@ -212,8 +218,8 @@ class S3Store:
             await upload.abort()
 
     @asynccontextmanager
-    async def _upload(self, key: str, what: str) -> AsyncIterator[S3Upload]:
-        upload = S3Upload(lane=self._lane, key=key, what=what, head=lambda: self.head(key))
+    async def _upload(self, key: str, what: str, *, is_summed: bool = False) -> AsyncIterator[S3Upload]:
+        upload = S3Upload(lane=self._lane, key=key, what=what, head=lambda: self.head(key), is_summed=is_summed)
         await upload.begin()
         try:
             yield upload
@@ -257,7 +263,8 @@ class S3Store:
         batchable = [key for key in wanted if fits_xml(key)] if len(wanted) > 1 else []
         failures: dict[str, BucketsError] = {}
         for at in range(0, len(batchable), BATCH):
-            failures |= await self._delete_batch(batchable[at : at + BATCH])
+            batch = batchable[at : at + BATCH]
+            failures |= await delete_batch(self._lane, batch, where=self._uri, address=self.address)
         done = set(batchable) - {key for key, error in failures.items() if isinstance(error, TransientError)}
         for key in wanted:
             if key not in done:
@@ -314,32 +321,6 @@ class S3Store:
         check_signed_life(expires_in_seconds)
         self._check_writable(key, size=0)
         return self._signer.presign(await self._credentials.current(), key, seconds=expires_in_seconds, skew=self.skew)
-
-    async def _delete_batch(self, keys: Sequence[str]) -> dict[str, BucketsError]:
-        where = str(self._bucket.uri)
-        body = deletion(keys)
-        request = Request(
-            what=f"cannot delete {len(keys)} blobs of {where}",
-            method="POST",
-            path="",
-            query="delete=",
-            headers={"Content-MD5": base64_of(md5(body)), "Content-Length": str(len(body))},
-            body=body,
-        )
-        _, answer = await self._lane.fetch(request, largest=LARGEST_PAGE)
-        failed = await asyncio.to_thread(parse_deletion, answer, where)
-        if not {key for key, _, _ in failed} <= set(keys):
-            return dict.fromkeys(keys, Unavailable(f"{request.what}: the storage does not say which of them"))
-        return {
-            key: error_for(
-                403 if code == "AccessDenied" else 400,
-                what=f"cannot delete {self.address(key)}",
-                code=code,
-                detail=message[:200],
-            )
-            for key, code, message in failed
-            if code not in {"NoSuchKey", "NoSuchVersion"}
-        }
 
 
 async def _nothing() -> AsyncIterator[Page]:

@@ -20,17 +20,39 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     UnsupportedProvider,
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, PartOf
-from airflow_provider_neuro_buckets.buckets.stores.digest import md5, size_of
+from airflow_provider_neuro_buckets.buckets.stores.digest import crc32, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
-from airflow_provider_neuro_buckets.buckets.stores.s3_upload import Receipt, S3Upload
-from airflow_provider_neuro_buckets.buckets.stores.s3_wire import bare_etag, encode_key, encode_query, md5_of_etag
+from airflow_provider_neuro_buckets.buckets.stores.s3_put import Receipt
+from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload
+from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
+    CRC32_OF_WHOLE,
+    bare_etag,
+    encode_key,
+    encode_query,
+    md5_of_etag,
+)
 
 _LARGEST_ANSWER = 4 * 1024 * 1024
 _MOST_LOOKED_AT = 3
 """So many uploads of one key, the newest, are looked at: more of them are not one that was cut off."""
 _CANNOT_TELL = (BadRequest, InvalidAnswer, PermissionDenied, ResourceNotFound, UnsupportedProvider)
 """Not every service lists parts, or lets everybody list them: then an upload begins anew."""
+
+
+_CRC32_OF_WHOLE = tuple(CRC32_OF_WHOLE.values())
+_SUMMED = "crc32"
+
+
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    """An upload that was begun and not ended.
+
+    :ivar is_summed: S3 keeps a CRC32 of the whole.
+    """
+
+    id: str
+    is_summed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +75,33 @@ class ResumedS3Upload(S3Upload):
 
     spared = 0
 
-    def __init__(self, *, lane: DirectLane, key: str, what: str, head: Callable[[], Awaitable[BlobMeta]]) -> None:
-        super().__init__(lane=lane, key=key, what=what, head=head)
+    def __init__(
+        self,
+        *,
+        lane: DirectLane,
+        key: str,
+        what: str,
+        head: Callable[[], Awaitable[BlobMeta]],
+        is_summed: bool = False,
+    ) -> None:
+        super().__init__(lane=lane, key=key, what=what, head=head, is_summed=is_summed)
         self._left: Mapping[int, _Left] = {}
         self._noted: frozenset[int] = frozenset()
 
     async def take_up(self, part: PartOf | None, note: str) -> None:
         """Go on with the upload of a note, or the newest that is of this content; if there is none, begin one."""
         if note:
-            self._id, _, numbers = note.partition(" ")
-            self._noted, self._is_open = read(numbers), True
+            self._id, numbers, *summed = note.split(" ")
+            self._noted, self._is_open, self._is_summed = read(numbers), True, summed == [_SUMMED]
         elif part is None or not await self._found(part):
             await self.begin()
 
     async def _found(self, part: PartOf) -> bool:
         try:
             for upload in await self._unfinished():
-                left = await self._parts_of(upload)
+                left = await self._parts_of(upload.id)
                 if await _is_of(left, part):
-                    self._id, self._left, self._is_open = upload, left, True
+                    self._id, self._left, self._is_open, self._is_summed = upload.id, left, True, upload.is_summed
                     return True
         except _CANNOT_TELL:
             pass
@@ -86,21 +116,22 @@ class ResumedS3Upload(S3Upload):
         elif left is None or not await in_thread_if_large(left.is_content, body):
             await super().put_part(number, body)
             return
-        self._parts[number] = Receipt(left.etag, md5_of_etag(left.etag))
+        crc: int | None = await in_thread_if_large(crc32, body) if self._is_summed else None
+        self._parts[number] = Receipt(left.etag, md5_of_etag(left.etag), crc)
         self._sizes[number] = left.size
         self.spared += left.size
 
     def note(self) -> str:
-        """Return the id of the upload, and the numbers of the parts that are there, if there are any."""
+        """Return the id of the upload, the numbers of the parts that are there, and what they are proven by."""
         numbers = {*self._parts, *self._left, *self._noted}
-        return f"{self._id} {written(numbers)}" if numbers else ""
+        return " ".join([self._id, written(numbers), *([_SUMMED] if self._is_summed else [])]) if numbers else ""
 
     def keep(self) -> None:
         """Leave the parts for a later upload, if any were sent."""
         if self._parts or self._left or self._noted:
             self._is_open = False
 
-    async def _unfinished(self) -> list[str]:
+    async def _unfinished(self) -> list[_Unfinished]:
         """Return the newest uploads of exactly this key that were begun and not ended."""
         query = {"encoding-type": "url", "prefix": self._key, "uploads": ""}
         request = Request(what=self._what, method="GET", path="", query=encode_query(query))
@@ -109,7 +140,10 @@ class ResumedS3Upload(S3Upload):
         decode = unquote_plus if fields.get("EncodingType") == "url" else str
         of_key = [one for one in found if decode(one.get("Key", "")) == self._key and one.get("UploadId")]
         newest = sorted(of_key, key=lambda one: one.get("Initiated", ""), reverse=True)
-        return [one["UploadId"] for one in newest[:_MOST_LOOKED_AT]]
+        return [
+            _Unfinished(one["UploadId"], (one.get("ChecksumAlgorithm"), one.get("ChecksumType")) == _CRC32_OF_WHOLE)
+            for one in newest[:_MOST_LOOKED_AT]
+        ]
 
     async def _parts_of(self, upload: str) -> dict[int, _Left]:
         left: dict[int, _Left] = {}

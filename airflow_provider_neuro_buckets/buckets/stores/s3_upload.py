@@ -1,31 +1,40 @@
-"""How bytes get into an S3 bucket: a checked PUT, copies, and uploads in parts."""
+"""How bytes get into an S3 bucket in several requests: copies, and uploads in parts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from http import HTTPStatus
+from types import MappingProxyType
+
+import aiohttp
 
 from airflow_provider_neuro_buckets.buckets.errors import (
-    Conflict,
+    BadRequest,
     IntegrityError,
     PermissionDenied,
     ResourceNotFound,
+    UnsupportedProvider,
     error_for,
 )
 from airflow_provider_neuro_buckets.buckets.stores import aborting
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource, Proof, Stored
-from airflow_provider_neuro_buckets.buckets.stores.damage import (
-    damaged,
-    right_or_gone,
-    take_back,
-    twice_if_damaged,
-)
+from airflow_provider_neuro_buckets.buckets.stores.crc import Polynomial, bytes_of, crc_of_base64, crc_of_parts
+from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, take_back
 from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
-from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
+from airflow_provider_neuro_buckets.buckets.stores.s3_put import (
+    Receipt,
+    delete_version,
+    put_checked,
+    put_summed,
+    receipt_of,
+)
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
+    CRC32,
+    CRC32_OF_WHOLE,
+    CRC_TYPE,
     SMALL_ANSWER,
     bare_etag,
     completion,
@@ -33,83 +42,10 @@ from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     encode_key,
     encode_query,
     error_in,
-    is_md5_hidden,
+    fields_in,
     is_of_parts,
-    md5_of_etag,
     text_in,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What S3 says of a body that it was sent; `md5` where the ETag shows it."""
-
-    etag: str | None
-    md5: str | None
-
-    @property
-    def proof(self) -> Proof:
-        """What this shows."""
-        return Proof.SIZE if self.md5 is None else Proof.CHECKSUM
-
-
-async def put_blob(
-    lane: DirectLane, request: Request, body: Bytes, *, head: Callable[[], Awaitable[BlobMeta]]
-) -> Receipt:
-    """PUT a blob, checked as `put_checked` says. Wrong bytes that the storage made of it do not stay under the key.
-
-    :param head: looks at the key.
-    """
-    send = await _checked(lane, request, body)
-    return await right_or_gone(send, lambda etag: _delete(lane, request, etag, head), request.what)
-
-
-async def _delete(lane: DirectLane, request: Request, etag: str, head: Callable[[], Awaitable[BlobMeta]]) -> None:
-    """Delete what a key holds, if it has this ETag.
-
-    :raises Conflict: it has another.
-    """
-    if (await head()).etag != etag:
-        raise Conflict(f"{request.what}: it was replaced")
-    # Not every service compares; another writer may come in between only there.
-    headers = {"If-Match": f'"{etag}"'}
-    deletion = Request(what=request.what, method="DELETE", path=request.path, headers=headers)
-    await lane.fetch(deletion, largest=SMALL_ANSWER)
-
-
-async def put_checked(lane: DirectLane, request: Request, body: Bytes) -> Receipt:
-    """PUT a body. S3 checks the MD5 that goes along; the ETag it answers is checked here.
-
-    Bytes that were damaged on the way are sent once more.
-
-    :param request: the PUT, without the body.
-    :raises IntegrityError: damaged again.
-    """
-    send = await _checked(lane, request, body)
-    return await twice_if_damaged(lambda: send([]))
-
-
-async def _checked(
-    lane: DirectLane, request: Request, body: Bytes
-) -> Callable[[list[str]], Coroutine[None, None, Receipt]]:
-    """Return what PUTs a body once, and takes note of the ETag of other bytes that the storage then holds."""
-    digest: bytes = await in_thread_if_large(md5, body)
-    headers = {**request.headers, "Content-MD5": base64_of(digest), "Content-Length": str(size_of(body))}
-    whole = replace(request, method="PUT", headers=headers, body=body)
-
-    async def once(wrong: list[str]) -> Receipt:
-        response, _ = await lane.fetch(whole, largest=SMALL_ANSWER)
-        receipt = _receipt(response.headers, bare_etag(response.headers.get("ETag")))
-        if receipt.md5 is not None and receipt.md5 != digest.hex():
-            wrong.append(receipt.md5)
-            raise damaged(request.what)
-        return receipt
-
-    return once
-
-
-def _receipt(headers: Mapping[str, str], etag: str | None) -> Receipt:
-    return Receipt(etag, None if is_md5_hidden(headers) else md5_of_etag(etag))
 
 
 async def copy_whole(lane: DirectLane, key: str, source: CopySource, what: str) -> BlobMeta | None:
@@ -131,7 +67,7 @@ async def _copy(lane: DirectLane, request: Request, root: str) -> Receipt:
     response, answer = await lane.fetch(
         request, largest=SMALL_ANSWER, check=lambda answer: check_no_error(answer, request.what)
     )
-    return _receipt(response.headers, bare_etag(text_in(answer, root, "ETag", request.what)))
+    return receipt_of(response.headers, bare_etag(text_in(answer, root, "ETag", request.what)))
 
 
 def check_no_error(answer: bytes, what: str) -> None:
@@ -144,15 +80,28 @@ def check_no_error(answer: bytes, what: str) -> None:
         raise error_for(HTTPStatus.INTERNAL_SERVER_ERROR, what=what, code=code, detail=message[:200])
 
 
+_COMPLETED = "CompleteMultipartUploadResult"
+
+
 class S3Upload:
     """An upload in parts.
 
     :param key: what it will be.
     :param what: the attempt and its address, for errors.
     :param head: looks at the key, to see whether the blob was made although nobody said so.
+    :param is_summed: S3 shall keep a CRC32 of the whole, and no MD5 is computed; where it does not know how, the MD5s
+        of the parts prove them.
     """
 
-    def __init__(self, *, lane: DirectLane, key: str, what: str, head: Callable[[], Awaitable[BlobMeta]]) -> None:
+    def __init__(
+        self,
+        *,
+        lane: DirectLane,
+        key: str,
+        what: str,
+        head: Callable[[], Awaitable[BlobMeta]],
+        is_summed: bool = False,
+    ) -> None:
         self._lane = lane
         self._key = key
         self._what = what
@@ -162,6 +111,7 @@ class S3Upload:
         self._sizes: dict[int, int] = {}
         self._under_way = aborting.UnderWay()
         self._is_open = False
+        self._is_summed = is_summed
 
     async def begin(self) -> None:
         """Begin it; one that begins while this is cancelled is aborted."""
@@ -176,20 +126,32 @@ class S3Upload:
             raise
 
     async def _begin(self) -> None:
-        answer = await self._ask("POST", {"uploads": ""})
+        if self._is_summed:
+            try:
+                await self._begin_with(CRC32_OF_WHOLE)
+            except (BadRequest, UnsupportedProvider):
+                self._is_summed = False
+        if not self._is_open:
+            await self._begin_with({})
+
+    async def _begin_with(self, headers: Mapping[str, str]) -> None:
+        response, answer = await self._ask("POST", {"uploads": ""}, headers=headers)
         self._id = text_in(answer, "InitiateMultipartUploadResult", "UploadId", self._what)
         self._is_open = True
+        # Who does not know of checksums does not mind being asked for one, and says nothing of it.
+        self._is_summed = bool(headers) and all(response.headers.get(name) == headers[name] for name in headers)
 
     async def put_part(self, number: int, body: Bytes) -> None:
-        """Send part `number`, from 1; its MD5 goes along and its ETag is checked."""
+        """Send part `number`, from 1; its checksum goes along, and the answer is compared."""
         request = Request(
             what=f"{self._what} (part {number})",
             method="PUT",
             path=encode_key(self._key),
             query=encode_query({"partNumber": str(number), "uploadId": self._id}),
         )
+        put = put_summed if self._is_summed else put_checked
         with self._under_way.sent(number):
-            self._parts[number] = await put_checked(self._lane, request, body)
+            self._parts[number] = await put(self._lane, request, body)
         self._sizes[number] = size_of(body)
 
     async def copy_part(self, number: int, span: ByteRange, source: CopySource) -> None:
@@ -212,22 +174,43 @@ class S3Upload:
         up.
         """
         size = sum(self._sizes.values())
-        etags = {number: part.etag or "" for number, part in self._parts.items()}
-        expected = self._expected_etag()
+        expected, crc = self._expected_etag(), self._crc32()
         try:
-            answer = await self._ask("POST", {"uploadId": self._id}, completion(etags))
+            answer = await self._complete(crc)
         except ResourceNotFound:
             if (meta := await self._made_already(size, expected)) is None:
                 raise
             self._is_open = False
             return Stored.of(meta, Proof.CHECKSUM)
         self._is_open = False
-        etag = bare_etag(text_in(answer, "CompleteMultipartUploadResult", "ETag", self._what))
-        if expected and etag != expected and is_of_parts(etag):
+        etag = bare_etag(text_in(answer, _COMPLETED, "ETag", self._what))
+        told = crc_of_base64(fields_in(answer, _COMPLETED).get("ChecksumCRC32"))
+        has_crc = crc is not None and told == crc
+        if (expected and etag != expected and is_of_parts(etag)) or (crc is not None and told not in {None, crc}):
             raise await self._taken_back(etag)
-        if not expected or etag != expected:
+        if not has_crc and (not expected or etag != expected):
             await self._check_size(etag, size)
-        return Stored(key=self._key, size=size, etag=etag, proof=Proof.CHECKSUM if expected else Proof.SIZE)
+        proof = Proof.CHECKSUM if expected or has_crc else Proof.SIZE
+        return Stored(key=self._key, size=size, etag=etag, proof=proof)
+
+    async def _complete(self, crc: int | None) -> bytes:
+        """Have the blob made; S3 compares the CRC32 of the whole, if there is one."""
+        etags = {number: part.etag or "" for number, part in self._parts.items()}
+        crcs: dict[int, str] = {}
+        headers: dict[str, str] = {}
+        if crc is not None:
+            known = {number: part.crc32 for number, part in self._parts.items()}
+            crcs = {number: base64_of(bytes_of(one)) for number, one in known.items() if one is not None}
+            headers = {CRC32: base64_of(bytes_of(crc)), CRC_TYPE: CRC32_OF_WHOLE[CRC_TYPE]}
+        _, answer = await self._ask("POST", {"uploadId": self._id}, completion(etags, crcs), headers=headers)
+        return answer
+
+    def _crc32(self) -> int | None:
+        """Return the CRC32 of the whole; `None` for an upload that keeps none."""
+        if not self._is_summed:
+            return None
+        parts = [(part.crc32, self._sizes[number]) for number, part in sorted(self._parts.items())]
+        return crc_of_parts([(crc, size) for crc, size in parts if crc is not None], Polynomial.CRC32)
 
     async def _made_already(self, size: int, expected: str) -> BlobMeta | None:
         """Return what the key holds if that is this upload for sure."""
@@ -247,7 +230,7 @@ class S3Upload:
     async def _taken_back(self, etag: str | None) -> IntegrityError:
         """Delete what was made of the parts; return the error that tells of it."""
         request = Request(what=self._what, method="DELETE", path=encode_key(self._key))
-        await take_back(lambda: _delete(self._lane, request, etag or "", self._head), self._what)
+        await take_back(lambda: delete_version(self._lane, request, etag or "", self._head), self._what)
         return damaged(self._what)
 
     def _expected_etag(self) -> str:
@@ -269,17 +252,23 @@ class S3Upload:
             under_way=self._under_way,
         )
 
-    async def _ask(self, method: str, query: Mapping[str, str], body: bytes | None = None) -> bytes:
+    async def _ask(
+        self,
+        method: str,
+        query: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
         """Send a request about the upload and return the answer, which may be an error in the clothes of a success."""
         request = Request(
             what=self._what,
             method=method,
             path=encode_key(self._key),
             query=encode_query(query),
-            headers={"Content-Length": str(len(body or b""))},
+            headers={**headers, "Content-Length": str(len(body or b""))},
             body=body,
         )
-        _, answer = await self._lane.fetch(
+        return await self._lane.fetch(
             request, largest=SMALL_ANSWER, check=lambda answer: check_no_error(answer, self._what)
         )
-        return answer

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import quote, unquote_plus
 from xml.sax.saxutils import escape
 
@@ -21,9 +22,14 @@ from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_records, parse_xml, text_ahead
 from airflow_provider_neuro_buckets.buckets.stores.rows import Row, Rows
+from airflow_provider_neuro_buckets.buckets.stores.s3_address import bucket_url, endpoint, is_aws, region
 from airflow_provider_neuro_buckets.buckets.stores.s3_signature import Seal
 
 SMALL_ANSWER = 1024 * 1024
+CRC32 = "x-amz-checksum-crc32"
+CRC_TYPE = "x-amz-checksum-type"
+CRC32_OF_WHOLE = {"x-amz-checksum-algorithm": "CRC32", CRC_TYPE: "FULL_OBJECT"}
+"""What an upload in parts is begun with, and answered with, if S3 is to keep a CRC32 of the whole content."""
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _EXPIRED = frozenset(
     {
@@ -120,22 +126,34 @@ def text_in(body: bytes, root: str, name: str, what: str) -> str:
 
     :raises InvalidAnswer: another document, or one without it.
     """
-    found: list[str] = []
+    found = fields_in(body, root).get(name)
+    if not found:
+        raise InvalidAnswer(f"{what}: the answer is not a {root} with its {name}")
+    return found
+
+
+def fields_in(body: bytes, root: str) -> Mapping[str, str]:
+    """Return the elements of an answer that hold nothing but text; none of another document."""
+    found: dict[str, str] = {}
 
     def on_text(path: Sequence[str], text: str) -> None:
-        if list(path) == [root, name]:
-            found.append(text)
+        match path:
+            case [name, element] if name == root:
+                found.setdefault(element, text)
 
     parse_xml(body.strip(), on_text)
-    if not found or not found[0]:
-        raise InvalidAnswer(f"{what}: the answer is not a {root} with its {name}")
-    return found[0]
+    return found
 
 
-def completion(etags: Mapping[int, str]) -> bytes:
-    """Return the body of CompleteMultipartUpload, for the ETag of each part by its number."""
+def completion(etags: Mapping[int, str], crcs: Mapping[int, str] = MappingProxyType({})) -> bytes:
+    """Return the body of CompleteMultipartUpload.
+
+    :param etags: of each part by its number.
+    :param crcs: the CRC32s in Base64, of an upload that keeps them.
+    """
     items = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etags[number])}&quot;</ETag></Part>"
+        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(etags[number])}&quot;</ETag>"
+        f"{f'<ChecksumCRC32>{crcs[number]}</ChecksumCRC32>' if number in crcs else ''}</Part>"
         for number in sorted(etags)
     )
     return f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{items}</CompleteMultipartUpload>'.encode()
@@ -143,34 +161,6 @@ def completion(etags: Mapping[int, str]) -> bytes:
 
 def _secrets(keys: Mapping[str, str]) -> Credentials:
     return Credentials(needed(keys, "access_key_id"), needed(keys, "secret_access_key"), keys.get("session_token"))
-
-
-def region(keys: Mapping[str, str]) -> str:
-    """Return the region to sign for; the clones of S3 take any."""
-    return keys.get("region_name") or "us-east-1"
-
-
-def endpoint(keys: Mapping[str, str]) -> str:
-    """Return the address of the service; AWS's own when the credentials name none: in China it has a domain there."""
-    domain = "amazonaws.com.cn" if region(keys).startswith("cn-") else "amazonaws.com"
-    return (keys.get("endpoint_url") or f"https://s3.{region(keys)}.{domain}").rstrip("/")
-
-
-def is_aws(keys: Mapping[str, str]) -> bool:
-    """Whether the endpoint is Amazon's."""
-    return endpoint(keys).partition("://")[2].partition("/")[0].endswith(".amazonaws.com")
-
-
-def bucket_url(keys: Mapping[str, str]) -> str:
-    """Return the base of all URLs of the bucket, with a ``/`` at its end.
-
-    On AWS the bucket is part of the host name unless it has a dot, which its certificate would not cover.
-    """
-    base, bucket = endpoint(keys), needed(keys, "bucket_name")
-    if is_aws(keys) and "." not in bucket:
-        scheme, _, host = base.partition("://")
-        return f"{scheme}://{bucket}.{host}/"
-    return f"{base}/{quote(bucket, safe='-_.~')}/"
 
 
 def site_of(credentials: BucketCredentials) -> Site:

@@ -6,18 +6,13 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import google_crc32c
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials, BucketProvider
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
-from airflow_provider_neuro_buckets.buckets.stores.gcs_batch import deletions, parse_answers
-from airflow_provider_neuro_buckets.buckets.stores.gcs_crc32c import crc32c_of_base64, crc32c_of_parts
 from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import (
     GcsSigner,
     blob_path,
@@ -230,59 +225,3 @@ def test_names_that_google_does_not_take_are_known(key: str) -> None:
 @pytest.mark.parametrize("key", ["...", "a/..", "./a", "a\tb", ".well-known/x", "k" * 1024, "\u00e9" * 512])
 def test_odd_names_that_google_takes_are_let_through(key: str) -> None:
     assert why_not_held(key) is None
-
-
-@given(st.lists(st.binary(max_size=300), max_size=8))
-def test_the_checksum_of_a_whole_follows_from_those_of_its_parts(parts: list[bytes]) -> None:
-    told = [(google_crc32c.value(part), len(part)) for part in parts]
-    assert crc32c_of_parts(told) == google_crc32c.value(b"".join(parts))
-
-
-def test_the_checksum_of_a_whole_follows_for_parts_of_the_usual_size() -> None:
-    part = bytes(range(256)) * 32768
-    told = [(google_crc32c.value(part), len(part))] * 3 + [(google_crc32c.value(b"end"), 3)]
-    assert crc32c_of_parts(told) == google_crc32c.value(part * 3 + b"end")
-
-
-def test_a_checksum_is_read_as_google_writes_it() -> None:
-    written = base64.b64encode(google_crc32c.Checksum(b"content").digest()).decode()
-    assert crc32c_of_base64(written) == google_crc32c.value(b"content")
-    assert [crc32c_of_base64(text) for text in (None, "", "?", "eA==", BLOB["md5Hash"])] == [None] * 5
-
-
-def test_a_batch_asks_for_each_deletion_by_its_encoded_name() -> None:
-    body = deletions(["a/../b", "c\n d"], bucket_name="real", boundary="xyz").decode()
-    assert body.count("--xyz\r\n") == 2
-    assert body.endswith("--xyz--\r\n")
-    assert "DELETE /storage/v1/b/real/o/a%2F..%2Fb HTTP/1.1\r\n" in body
-    assert "DELETE /storage/v1/b/real/o/c%0A%20d HTTP/1.1\r\n" in body
-
-
-def inner(number: str, status: str, body: str = "") -> str:
-    return (
-        f"--batch_x\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\n"
-        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n\r\n{body}\r\n"
-    )
-
-
-def test_the_answers_of_a_batch_are_told_apart_by_their_numbers_not_their_order() -> None:
-    body = inner("<response-1>", "404 Not Found", '{"error": "\u00e9"}') + inner("<response-0>", "204 No Content")
-    answers = parse_answers("multipart/mixed; boundary=batch_x", (body + "--batch_x--\r\n").encode(), "cannot delete")
-    assert {number: status for number, (status, _) in answers.items()} == {0: 204, 1: 404}
-    assert json.loads(answers[1][1]) == {"error": "\u00e9"}
-
-
-@pytest.mark.parametrize(
-    ("media_type", "body"),
-    [
-        ("text/html", b"<html>Sign in</html>"),
-        ("", b""),
-        ("multipart/mixed; boundary=batch_x", b""),
-        ("multipart/mixed", inner("<response-0>", "204 No Content").encode()),
-        ("multipart/mixed; boundary=batch_x", (inner("<other>", "204 No Content") + "--batch_x--").encode()),
-        ("multipart/mixed; boundary=batch_x", (inner("<response-0>", "fine") + "--batch_x--").encode()),
-    ],
-)
-def test_nothing_is_concluded_from_a_200_that_is_no_answer_to_a_batch(media_type: str, body: bytes) -> None:
-    with pytest.raises(InvalidAnswer, match="cannot delete them"):
-        parse_answers(media_type, body, "cannot delete them")

@@ -154,6 +154,14 @@ async def test_an_encrypted_blob_is_verified_by_another_checksum_that_s3_keeps(
     assert (tmp_path / "blob").read_bytes() == content
 
 
+@pytest.mark.parametrize("kept", [header("crc32", crc32(LARGE)), header("crc32", CRC32_OF_PARTS, 3)])
+async def test_of_a_large_blob_the_crc32_is_enough(tmp_path: Path, kept: dict[str, str]) -> None:
+    async with crafted(bucket_of(LARGE, {}, etag=OF_PARTS, kept=kept)) as server, client_at(server) as buckets:
+        report = await buckets.download_dir(f"{BUCKET.uri}/", tmp_path)
+    assert (report.files, report.verified) == (1, 1)
+    assert len(server.asked_by("HEAD")) == 1
+
+
 @pytest.mark.parametrize(("content", "etag"), [(b"small", CIPHER), (LARGE, OF_PARTS)], ids=["small", "of parts"])
 async def test_an_encrypted_blob_that_arrives_with_another_checksum_is_refused(
     tmp_path: Path, content: bytes, etag: str

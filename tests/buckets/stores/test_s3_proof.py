@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import IntegrityError
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Proof, Stored
-from airflow_provider_neuro_buckets.buckets.stores.digest import md5
+from airflow_provider_neuro_buckets.buckets.stores.crc import bytes_of
+from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, crc32, md5
 from buckets.stores.s3_scripts import etag_of, store_at
 from faults.crafted import Answer, Asked, Choice, CraftedServer, crafted, in_turn, reply
 
@@ -115,6 +118,106 @@ async def test_a_write_with_keys_of_aws_kms_has_no_md5_and_no_proof_but_its_size
     async with crafted(in_turn(reply(200, b"", headers))) as server, store_at(server) as store:
         made = await store.write("key", b"content")
         assert (made.md5, made.proof) == (None, Proof.SIZE)
+
+
+class Summing:
+    """A service that keeps a CRC32 of an upload in parts, with what it says of it.
+
+    :ivar of_part: of the CRC32 of a part that came.
+    :ivar of_whole: of that of the blob.
+    """
+
+    def __init__(self, *, hides: bool = False) -> None:
+        self.of_part: Callable[[str], str | None] = lambda crc: crc
+        self.of_whole: Callable[[str], str | None] = lambda crc: crc
+        self.made = OF_PARTS
+        self.hides = hides
+
+    def __call__(self, asked: Asked) -> Answer:
+        match asked.method:
+            case "PUT":
+                kept = self.of_part(written(crc32(asked.body)))
+                told = {"x-amz-checksum-crc32": kept} if kept else {}
+                etag = etag_of(b"cipher" if self.hides else asked.body)
+                return reply(200, b"", {"ETag": etag, **told} | (KMS if self.hides else {}))
+            case "HEAD":
+                return reply(200, WHOLE, {"ETag": f'"{self.made}"'})
+            case "DELETE":
+                return reply(204)
+            case "POST" if asked.query.startswith("uploads"):
+                return reply(200, BEGUN, {name: asked.headers[name] for name in SUMMED if name in asked.headers})
+            case _:
+                kept = self.of_whole(asked.headers.get("x-amz-checksum-crc32", ""))
+                told = f"<ChecksumCRC32>{kept}</ChecksumCRC32>" if kept else ""
+                body = f"<CompleteMultipartUploadResult><ETag>{self.made}</ETag>{told}</CompleteMultipartUploadResult>"
+                return reply(200, body.encode())
+
+
+SUMMED = ("x-amz-checksum-algorithm", "x-amz-checksum-type")
+
+
+def written(crc: int) -> str:
+    return base64_of(bytes_of(crc))
+
+
+async def test_where_s3_keeps_a_crc32_that_goes_along_and_no_md5() -> None:
+    async with crafted(Summing()) as server:
+        assert (await upload(server)).proof is Proof.CHECKSUM
+        sent = {asked.body: asked.headers for asked in server.asked_by("PUT")}
+        assert {body: headers["x-amz-checksum-crc32"] for body, headers in sent.items()} == {
+            part: written(crc32(part)) for part in PARTS
+        }
+        assert all("x-amz-checksum-crc32" in headers["Authorization"] for headers in sent.values()), "it is signed"
+        assert not any("Content-MD5" in headers for headers in sent.values())
+        completing = server.asked_by("POST")[-1]
+        assert completing.headers["x-amz-checksum-crc32"] == written(crc32(WHOLE))
+        assert completing.headers["x-amz-checksum-type"] == "FULL_OBJECT"
+        assert [completing.body.count(written(crc32(part)).encode()) for part in PARTS] == [1, 1]
+
+
+async def test_a_crc32_is_a_proof_also_with_keys_of_aws_kms() -> None:
+    summing = Summing(hides=True)
+    summing.made = "0123456789abcdef0123456789abcdef-2"
+    async with crafted(summing) as server:
+        assert (await upload(server)).proof is Proof.CHECKSUM
+        summing.of_whole = lambda _: None
+        assert (await upload(server)).proof is Proof.SIZE
+
+
+async def test_a_part_that_has_another_crc32_is_sent_once_more_and_then_an_error_f34() -> None:
+    summing = Summing()
+    answers = iter([written(1)])
+    summing.of_part = lambda crc: next(answers, crc)
+    async with crafted(summing) as server:
+        assert (await upload(server)).proof is Proof.CHECKSUM
+        assert len(server.asked_by("PUT")) == 3
+        summing.of_part = lambda _: written(1)
+        with pytest.raises(IntegrityError, match="part 2"):
+            await upload(server)
+
+
+async def test_a_service_that_says_nothing_of_the_crc32_of_a_part_is_compared_by_md5() -> None:
+    summing = Summing()
+    summing.of_part = lambda _: None
+    async with crafted(summing) as server:
+        assert (await upload(server)).proof is Proof.CHECKSUM
+
+    def damaging(asked: Asked) -> Answer:
+        is_part = asked.method == "PUT"
+        return reply(200, b"", {"ETag": etag_of(b"other")}) if is_part else summing(asked)
+
+    async with crafted(damaging) as server:
+        with pytest.raises(IntegrityError):
+            await upload(server)
+
+
+async def test_a_blob_with_another_crc32_does_not_stay() -> None:
+    summing = Summing()
+    summing.of_whole = lambda _: written(1)
+    async with crafted(summing) as server:
+        with pytest.raises(IntegrityError, match=r"blob:.*key"):
+            await upload(server)
+        assert len(server.asked_by("DELETE")) == 1
 
 
 META = BlobMeta(key="key", size=len(WHOLE), etag=OF_PARTS)

@@ -14,9 +14,9 @@ from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
+from airflow_provider_neuro_buckets.buckets.stores.s3_address import bucket_url
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     S3Signer,
-    bucket_url,
     completion,
     deletion,
     encode_key,
