@@ -6,8 +6,8 @@ import hashlib
 import threading
 from dataclasses import dataclass, field
 
-from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
-from airflow_provider_neuro_buckets.buckets.transfer.checksum import MIB, Read
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
+from airflow_provider_neuro_buckets.buckets.transfer.checksum import MIB, Read, have_etag
 
 
 @dataclass(slots=True)
@@ -49,13 +49,13 @@ class Digests:
     the file, where it is still in the memory of the system.
 
     :param size: bytes of the file.
-    :param part: bytes of each part but the last; the size for the MD5 of the whole.
     :param read: reads what has been written to the file.
+    :ivar part: bytes of each part but the last; the size for the MD5 of the whole.
     """
 
     def __init__(self, *, size: int, part: int, read: Read) -> None:
         self._size = size
-        self._part = part
+        self.part = part
         self._read = read
         self._parts = [_Part(at, min(at + part, size)) for at in range(0, size, part)]
 
@@ -76,7 +76,7 @@ class Digests:
     def _add(self, start: int, size: int, content: memoryview | None) -> None:
         at, stop = start, start + size
         while at < stop:
-            part = self._parts[at // self._part]
+            part = self._parts[at // self.part]
             upto = min(part.stop, stop)
             part.add(at, upto, None if content is None else content[at - start : upto - start], self._read)
             at = upto
@@ -86,3 +86,7 @@ class Digests:
         if any(part.at < part.stop for part in self._parts):
             return None
         return [part.digest.digest() for part in self._parts]
+
+    def is_of(self, meta: BlobMeta) -> bool:
+        """Whether all bytes are there, and have the MD5 or the ETag of a blob."""
+        return have_etag(meta, self.of_parts() or [])

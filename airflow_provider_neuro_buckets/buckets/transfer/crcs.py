@@ -1,0 +1,82 @@
+"""The CRC32 of a file, or those of its parts, while its ranges arrive, in any order and from several threads."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Iterator
+
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
+from airflow_provider_neuro_buckets.buckets.stores.crc import Polynomial, bytes_of, crc_of_parts
+from airflow_provider_neuro_buckets.buckets.transfer.checksum import MIB, Read, plausible_parts
+
+
+class Crc32s:
+    """The CRC32s of what arrived, which are put together in the end: nothing is read again, whatever the order.
+
+    :param checksum: that of the blob, a CRC32.
+    :param read: reads what has been written to the file.
+    :ivar part: bytes of each part but the last, if the checksum is made of those of parts; it is the likeliest size.
+    """
+
+    def __init__(self, *, size: int, checksum: Checksum, read: Read) -> None:
+        self._size = size
+        self._checksum = checksum
+        self._read = read
+        guesses = plausible_parts(size, checksum.parts) if checksum.parts is not None else []
+        self.part = guesses[0] if guesses else None
+        self._every = self.part or size
+        self._lock = threading.Lock()
+        self._spans: dict[int, tuple[int, int]] = {}
+        """By where it ends: where a span begins, and its checksum. None reaches over the end of a part."""
+
+    def add(self, start: int, *content: Bytes) -> None:
+        """Take bytes that are in the file by now, those of several buffers one after the other.
+
+        Blocking: run in a thread.
+        """
+        with self._lock:
+            begun, crc = self._spans.pop(start, (start, 0)) if start % self._every else (start, 0)
+        for at, piece in self._cut(start, content):
+            if at % self._every == 0 and at > begun:
+                self._keep(begun, at, crc)
+                begun, crc = at, 0
+            crc = zlib.crc32(piece, crc)
+            start = at + piece.nbytes
+        self._keep(begun, start, crc)
+
+    def add_written(self, start: int, stop: int) -> None:
+        """Take the bytes ``[start, stop)``, which are in the file by now. Blocking: run in a thread."""
+        for at in range(start, stop, MIB):
+            self.add(at, self._read(at, min(at + MIB, stop)))
+
+    def _cut(self, at: int, content: tuple[Bytes, ...]) -> Iterator[tuple[int, memoryview]]:
+        """Yield the bytes in pieces that end where a part does, and where each begins."""
+        for one in content:
+            rest = memoryview(one)
+            while rest:
+                piece = rest[: self._every - at % self._every]
+                yield at, piece
+                at += piece.nbytes
+                rest = rest[piece.nbytes :]
+
+    def _keep(self, start: int, stop: int, crc: int) -> None:
+        with self._lock:
+            self._spans[stop] = start, crc
+
+    def is_of(self, _meta: BlobMeta) -> bool:
+        """Whether all bytes are there, and have the checksum of the blob."""
+        parts: list[list[tuple[int, int]]] = [[] for _ in range(0, self._size, self._every)]
+        at = 0
+        for stop, (start, crc) in sorted(self._spans.items()):
+            if start != at:
+                return False
+            parts[start // self._every].append((crc, stop - start))
+            at = stop
+        if at != self._size:
+            return False
+        made = [bytes_of(crc_of_parts(spans, Polynomial.CRC32)) for spans in parts]
+        if self._checksum.parts is None:
+            return made == [self._checksum.value]
+        return len(made) == self._checksum.parts and bytes_of(zlib.crc32(b"".join(made))) == self._checksum.value
