@@ -69,8 +69,9 @@ class Bench:
             arena = stack.enter_context(self._arena(work.server, count))
             peers = self._peers(work, arena, stack)
             row = Row(work=work, data=data, count=count or len(data.files), arena=arena, folder=self._folder)
-            row.prepare(self._seeder(work.server))
-            cells = [row.cell(number, peer, self._seeder(work.server)) for number, peer in self._turns(work, peers)]
+            seeder = self._seeder(work, arena)
+            row.prepare(seeder)
+            cells = [row.cell(number, peer, seeder) for number, peer in self._turns(work, peers)]
             record = Record(
                 work=work.name,
                 files=row.count,
@@ -85,7 +86,7 @@ class Bench:
             profiler = libraries.ours(
                 self._tools.ours, self._folder, arena.platform.connection, name="profile", how="profile"
             )
-            profiled = row.cell(0, profiler, self._seeder(work.server))
+            profiled = row.cell(0, profiler, seeder)
             return replace(record, profile=profiled.sample.profile if profiled.sample else profiled.error)
 
     def _arena(self, server: Server, count: int) -> AbstractContextManager[servers.Arena]:
@@ -96,9 +97,14 @@ class Bench:
         }
         return starting[server]()
 
-    def _seeder(self, server: Server) -> Peer:
+    def _seeder(self, work: Work, arena: servers.Arena) -> Peer:
         tools = self._tools
-        return commands.rclone(tools.rclone) if server is Server.AZURITE else commands.s5cmd(tools.s5cmd)
+        making: Mapping[str, Callable[[], Peer]] = {
+            OURS: lambda: libraries.ours(tools.ours, self._folder, arena.platform.connection),
+            S5CMD: lambda: commands.s5cmd(tools.s5cmd),
+            RCLONE: lambda: commands.rclone(tools.rclone),
+        }
+        return making[work.seeded_by]()
 
     def _peers(self, work: Work, arena: servers.Arena, stack: ExitStack) -> list[Peer]:
         tools, home, connection = self._tools, self._folder, arena.platform.connection

@@ -51,6 +51,7 @@ class Work:
     :ivar data: the files, as `Shelf.get` takes them; for a bucket of made-up keys how many.
     :ivar peers: who takes part.
     :ivar most_rounds: where one round takes long.
+    :ivar seeded_by: who writes what is read, and so decides what is known of it.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Work:
     peers: tuple[str, ...] = PEERS
     server: Server = Server.SEAWEEDFS
     most_rounds: int | None = None
+    seeded_by: str = S5CMD
 
 
 def _against(s5cmd: float, official: float, *, cpu: float | None = None) -> Limits:
@@ -87,7 +89,14 @@ _TABLE = (
         limits=_against(0.9, 0.1, cpu=1.0),
     ),
     Work(name="file-up", title="512 MiB up", verb=Verb.UPLOAD_FILE, data=_FILE, limits=_against(1.0, 0.5)),
-    Work(name="file-down", title="512 MiB down", verb=Verb.DOWNLOAD_FILE, data=_FILE, limits=_against(0.7, 0.02)),
+    Work(
+        name="file-down",
+        title="512 MiB down",
+        verb=Verb.DOWNLOAD_FILE,
+        data=_FILE,
+        limits=_against(0.7, 0.02),
+        seeded_by=OURS,
+    ),
     Work(name="tree-up", title="Airflow's source up", verb=Verb.UPLOAD_DIR, data=_TREE, limits=_against(1.0, 0.12)),
     Work(
         name="tree-down", title="Airflow's source down", verb=Verb.DOWNLOAD_DIR, data=_TREE, limits=_against(0.9, 0.1)
@@ -101,6 +110,15 @@ _TABLE = (
     ),
     Work(name="list", title="list 50,000 keys", verb=Verb.LIST, data=_MANY, limits=_against(0.6, 0.2)),
     Work(name="delete", title="delete 10,000 keys", verb=Verb.DELETE, data="1B*10000", limits=_against(1.0, 0.1)),
+)
+
+_PLAIN = Work(
+    name="file-plain-down",
+    title="512 MiB down, written by s5cmd: no CRC32",
+    verb=Verb.DOWNLOAD_FILE,
+    data=_FILE,
+    limits=_against(0.7, 0.02),
+    peers=_QUICK,
 )
 
 _GROWTH = tuple(
@@ -126,6 +144,7 @@ _HUGE = tuple(
         limits=Limits(peak_bytes=150 * MIB),
         peers=_QUICK,
         most_rounds=1,
+        seeded_by=OURS,
     )
     for way, verb in (("up", Verb.UPLOAD_FILE), ("down", Verb.DOWNLOAD_FILE))
 )
@@ -148,6 +167,7 @@ _AZURE = tuple(
         limits=Limits(ratios={RCLONE: 1.0}),
         peers=(OURS, RCLONE),
         server=Server.AZURITE,
+        seeded_by=RCLONE,
     )
     for work in _TABLE
 )
@@ -160,7 +180,7 @@ SIZES = (2_000, 10_000, 50_000)
 MOST_GROWTH = 1.2
 """Time a file in the largest folder to that in the smallest."""
 
-ALL = (*_TABLE, *_GROWTH, *_HUGE, _MILLION, *_AZURE)
+ALL = (*_TABLE, _PLAIN, *_GROWTH, *_HUGE, _MILLION, *_AZURE)
 
 
 def named(names: str) -> tuple[Work, ...]:
