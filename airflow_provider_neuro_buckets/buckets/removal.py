@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 
+from airflow_provider_neuro_buckets.buckets.collecting import seldom
 from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
     BucketsError,
@@ -94,10 +95,11 @@ class _Removal:
     async def run(self, entries: AsyncIterator[BucketEntry]) -> None:
         """Delete all entries that can be deleted."""
         slots = asyncio.Semaphore(BATCHES_IN_FLIGHT)
-        async with first_failure(), asyncio.TaskGroup() as group:
-            async for batch in _batches(entries):
-                await slots.acquire()
-                group.create_task(self._delete(batch)).add_done_callback(lambda _: slots.release())
+        with seldom:
+            async with first_failure(), asyncio.TaskGroup() as group:
+                async for batch in _batches(entries):
+                    await slots.acquire()
+                    group.create_task(self._delete(batch)).add_done_callback(lambda _: slots.release())
 
     def check(self) -> None:
         """Tell what could not be deleted.

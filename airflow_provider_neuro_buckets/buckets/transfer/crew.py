@@ -9,6 +9,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Self, TypeVar
 
+from airflow_provider_neuro_buckets.buckets.collecting import seldom
 from airflow_provider_neuro_buckets.buckets.failures import first_failure
 
 T = TypeVar("T")
@@ -32,10 +33,11 @@ async def work_off(source: AsyncGenerator[T, None], work: Callable[[T], Awaitabl
         while (item := await queue.get()) is not None:
             await work(item)
 
-    async with first_failure(), asyncio.TaskGroup() as group:
-        group.create_task(produce())
-        for _ in range(workers):
-            group.create_task(consume())
+    with seldom:
+        async with first_failure(), asyncio.TaskGroup() as group:
+            group.create_task(produce())
+            for _ in range(workers):
+                group.create_task(consume())
 
 
 async def share(items: Iterable[T], work: Callable[[T], Awaitable[None]], *, workers: int) -> None:
