@@ -36,7 +36,7 @@ LEVELS = [
 ]
 """Inside `buckets`, from the bottom up: none imports what is beside or above it, but its own parts."""
 
-CONTRACT = {f"{NAME}.buckets.stores.base", f"{NAME}.buckets.stores.checksums"}
+CONTRACT = {f"{NAME}.buckets.stores.{name}" for name in ("base", "checksums", "crc")}
 """What a store must do, and tell: everything above the stores knows this, and no store."""
 
 AT_THE_BOTTOM = {"yarl"}

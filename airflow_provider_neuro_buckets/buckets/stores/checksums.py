@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
+
+CRCS: Mapping[str, Crc] = MappingProxyType({kind.name.lower(): kind for kind in Crc})
+"""The kinds of CRC by the names of algorithms."""
+_HASHES = frozenset({"sha1", "sha256"})
 
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
     """A checksum of a blob, other than an MD5.
 
-    :ivar algorithm: ``crc32``, ``sha1`` or ``sha256``.
+    :ivar algorithm: ``crc32``, ``crc32c``, ``crc64nvme``, ``sha1`` or ``sha256``.
     :ivar parts: it is made of the checksums of so many parts, one after the other; `None`: of the content itself.
     """
 
     algorithm: str
     value: bytes
     parts: int | None = None
+
+
+def is_computable(algorithm: str) -> bool:
+    """Whether something is installed that computes a checksum fast."""
+    return algorithm in _HASHES or (algorithm in CRCS and CRCS[algorithm].function is not None)

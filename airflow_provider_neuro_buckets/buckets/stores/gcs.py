@@ -49,7 +49,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     nobody,
 )
 from airflow_provider_neuro_buckets.buckets.stores.body import Reading
-from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum, is_computable
 from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, right_or_gone
 from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, Transport, in_thread_if_large
@@ -64,6 +64,7 @@ from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import (
     UPLOAD_PATH,
     GcsSigner,
     blob_path,
+    checksum_of,
     endpoint,
     meta_of_headers,
     parse_blob,
@@ -143,9 +144,9 @@ class GcsStore:
         _, answer = await self._lane.fetch(request, largest=SMALL_ANSWER)
         return parse_blob(key, answer, what)
 
-    async def checksum(self, meta: BlobMeta) -> Checksum | None:  # noqa: ARG002 - BlobStore's signature
-        """Return `None`: the other one that Google keeps is slow to compute in Python."""
-        return None
+    async def checksum(self, meta: BlobMeta) -> Checksum | None:
+        """Return the CRC32C, where something is installed that computes it fast."""
+        return checksum_of(meta, *await self._look_up(meta.key)) if is_computable("crc32c") else None
 
     async def first_part(self, meta: BlobMeta) -> int | None:  # noqa: ARG002 - BlobStore's signature
         """Return `None`: a generation is made of nothing."""

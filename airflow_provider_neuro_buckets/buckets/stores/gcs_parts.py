@@ -30,7 +30,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.stores import aborting
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, Proof, Stored
-from airflow_provider_neuro_buckets.buckets.stores.crc import Polynomial, crc_of_base64, crc_of_parts
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
 from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, take_back, twice_if_damaged
 from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
@@ -113,7 +113,7 @@ class GcsUpload:
                 raise damaged(what)
             if not (etag := response.headers.get("ETag", "")):
                 raise InvalidAnswer(f"{what}: the storage does not say what to call the part")
-            return _Part(etag, size_of(body), crc_of_base64(found.get("crc32c")))
+            return _Part(etag, size_of(body), Crc.CRC32C.of_base64(found.get("crc32c")))
 
         with self._under_way.sent(number):
             self._parts[number] = await twice_if_damaged(once)
@@ -149,7 +149,7 @@ class GcsUpload:
             meta, found = await self._look_up()
         except (ResourceNotFound, PermissionDenied):
             return self._stored(generation, Proof.SIZE)
-        theirs = crc_of_base64(found)
+        theirs = Crc.CRC32C.of_base64(found)
         if meta.size == size and theirs is not None and theirs == crc32c:
             return Stored.of(meta, Proof.CHECKSUM)
         if meta.etag == generation and (meta.size != size or None not in {theirs, crc32c}):
@@ -169,7 +169,7 @@ class GcsUpload:
         response, answer = await self._lane.fetch(request, largest=_SMALL_ANSWER)
         _expect(answer, "CompleteMultipartUploadResult", self._what)
         headers = response.headers
-        return headers.get("X-Goog-Generation"), crc_of_base64(hashes(headers).get("crc32c"))
+        return headers.get("X-Goog-Generation"), Crc.CRC32C.of_base64(hashes(headers).get("crc32c"))
 
     async def _made_already(self, size: int, crc32c: int | None) -> BlobMeta | None:
         """Return what the key holds if that is this upload for sure."""
@@ -177,13 +177,13 @@ class GcsUpload:
             meta, found = await self._look_up()
         except (ResourceNotFound, PermissionDenied):
             return None
-        return meta if crc32c is not None and (meta.size, crc_of_base64(found)) == (size, crc32c) else None
+        return meta if crc32c is not None and (meta.size, Crc.CRC32C.of_base64(found)) == (size, crc32c) else None
 
     def _crc32c(self) -> int | None:
         """Return the checksum that the blob must have; `None` where the service told none for a part."""
         parts = [part for _, part in sorted(self._parts.items())]
         known = [(part.crc32c, part.size) for part in parts if part.crc32c is not None]
-        return crc_of_parts(known, Polynomial.CRC32C) if len(known) == len(parts) else None
+        return Crc.CRC32C.of_parts(known) if len(known) == len(parts) else None
 
     async def abort(self) -> None:
         """Abort it unless it is complete: within seconds, also while being cancelled; a failure is told, not raised."""

@@ -17,6 +17,8 @@ from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, In
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.session import is_loopback
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
 from airflow_provider_neuro_buckets.buckets.stores.digest import md5_of_base64
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
@@ -200,6 +202,12 @@ def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta
         modified_at=_time(headers.get("Last-Modified"), parsedate_to_datetime),
         md5=md5_of_base64(hashes(headers).get("md5")),
     )
+
+
+def checksum_of(meta: BlobMeta, now: BlobMeta, crc32c: str | None) -> Checksum | None:
+    """Return the CRC32C of a blob, in the notation of the service; `None` if there is none, or another version now."""
+    crc = Crc.CRC32C.of_base64(crc32c)
+    return Checksum("crc32c", Crc.CRC32C.bytes_of(crc)) if crc is not None and now.etag == meta.etag else None
 
 
 def hashes(headers: Mapping[str, str]) -> dict[str, str]:

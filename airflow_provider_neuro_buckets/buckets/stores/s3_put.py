@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from airflow_provider_neuro_buckets.buckets.errors import Conflict
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, Proof
-from airflow_provider_neuro_buckets.buckets.stores.crc import bytes_of, crc_of_base64
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
 from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, right_or_gone, twice_if_damaged
 from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, crc32, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
@@ -82,12 +82,12 @@ async def put_summed(lane: DirectLane, request: Request, body: Bytes) -> Receipt
     Where the answer does not show that S3 has computed it too, the MD5 decides.
     """
     crc: int = await in_thread_if_large(crc32, body)
-    whole = _with(request, body, {CRC32: base64_of(bytes_of(crc))})
+    whole = _with(request, body, {CRC32: base64_of(Crc.CRC32.bytes_of(crc))})
 
     async def once() -> Receipt:
         response, _ = await lane.fetch(whole, largest=SMALL_ANSWER)
         receipt = replace(receipt_of(response.headers, bare_etag(response.headers.get("ETag"))), crc32=crc)
-        told = crc_of_base64(response.headers.get(CRC32))
+        told = Crc.CRC32.of_base64(response.headers.get(CRC32))
         if told is None and receipt.md5 is not None:
             digest: bytes = await in_thread_if_large(md5, body)
             if digest.hex() != receipt.md5:

@@ -20,7 +20,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.stores import aborting
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource, Proof, Stored
-from airflow_provider_neuro_buckets.buckets.stores.crc import Polynomial, bytes_of, crc_of_base64, crc_of_parts
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
 from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, take_back
 from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
@@ -184,7 +184,7 @@ class S3Upload:
             return Stored.of(meta, Proof.CHECKSUM)
         self._is_open = False
         etag = bare_etag(text_in(answer, _COMPLETED, "ETag", self._what))
-        told = crc_of_base64(fields_in(answer, _COMPLETED).get("ChecksumCRC32"))
+        told = Crc.CRC32.of_base64(fields_in(answer, _COMPLETED).get("ChecksumCRC32"))
         has_crc = crc is not None and told == crc
         if (expected and etag != expected and is_of_parts(etag)) or (crc is not None and told not in {None, crc}):
             raise await self._taken_back(etag)
@@ -200,8 +200,8 @@ class S3Upload:
         headers: dict[str, str] = {}
         if crc is not None:
             known = {number: part.crc32 for number, part in self._parts.items()}
-            crcs = {number: base64_of(bytes_of(one)) for number, one in known.items() if one is not None}
-            headers = {CRC32: base64_of(bytes_of(crc)), CRC_TYPE: CRC32_OF_WHOLE[CRC_TYPE]}
+            crcs = {number: base64_of(Crc.CRC32.bytes_of(one)) for number, one in known.items() if one is not None}
+            headers = {CRC32: base64_of(Crc.CRC32.bytes_of(crc)), CRC_TYPE: CRC32_OF_WHOLE[CRC_TYPE]}
         _, answer = await self._ask("POST", {"uploadId": self._id}, completion(etags, crcs), headers=headers)
         return answer
 
@@ -210,7 +210,7 @@ class S3Upload:
         if not self._is_summed:
             return None
         parts = [(part.crc32, self._sizes[number]) for number, part in sorted(self._parts.items())]
-        return crc_of_parts([(crc, size) for crc, size in parts if crc is not None], Polynomial.CRC32)
+        return Crc.CRC32.of_parts([(crc, size) for crc, size in parts if crc is not None])
 
     async def _made_already(self, size: int, expected: str) -> BlobMeta | None:
         """Return what the key holds if that is this upload for sure."""

@@ -18,7 +18,7 @@ from airflow_provider_neuro_buckets.buckets.credentials import needed
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Page, Site
-from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum, is_computable
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_records, parse_xml, text_ahead
 from airflow_provider_neuro_buckets.buckets.stores.rows import Row, Rows
@@ -216,10 +216,10 @@ def meta_of_headers(key: str, headers: Mapping[str, str], size: int) -> BlobMeta
 
 
 def checksum_of(headers: Mapping[str, str]) -> Checksum | None:
-    """Return the checksum in the headers of a HEAD; `None` if there is none that Python computes fast."""
-    for algorithm in ("crc32", "sha1", "sha256"):
+    """Return the checksum in the headers of a HEAD; `None` if there is none that is computed fast here."""
+    for algorithm in ("crc64nvme", "crc32c", "crc32", "sha1", "sha256"):
         found = _CHECKSUM.fullmatch(headers.get(f"x-amz-checksum-{algorithm}", ""))
-        if found:
+        if found and is_computable(algorithm):
             return Checksum(algorithm, b64decode(found[1]), int(found[2]) if found[2] else None)
     return None
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
-from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
+from airflow_provider_neuro_buckets.buckets.stores.checksums import CRCS, Checksum
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc, CrcFunction
 
 MIB = 1024 * 1024
 _AT_ONCE = MIB
@@ -108,7 +108,7 @@ def has_checksum(checksum: Checksum, size: int, read: Read) -> bool | None:
 
     Blocking: run in a thread.
     """
-    make = _ALGORITHMS[checksum.algorithm]
+    make = _maker_of(checksum.algorithm)
     if checksum.parts is None:
         return _digest(make, read, 0, size).digest() == checksum.value
     for part in plausible_parts(size, checksum.parts):
@@ -125,22 +125,26 @@ class _Digest(Protocol):
     def digest(self) -> bytes: ...
 
 
-class _Crc32:
-    def __init__(self) -> None:
+class _CrcDigest:
+    def __init__(self, kind: Crc, function: CrcFunction) -> None:
+        self._kind = kind
+        self._function = function
         self._value = 0
 
     def update(self, content: Bytes) -> None:
-        self._value = zlib.crc32(content, self._value)
+        self._value = self._function(content, self._value)
 
     def digest(self) -> bytes:
-        return self._value.to_bytes(4, "big")
+        return self._kind.bytes_of(self._value)
 
 
-_ALGORITHMS: Mapping[str, Callable[[], _Digest]] = {
-    "crc32": _Crc32,
-    "sha1": partial(hashlib.sha1, usedforsecurity=False),
-    "sha256": hashlib.sha256,
-}
+def _maker_of(algorithm: str) -> Callable[[], _Digest]:
+    kind = CRCS.get(algorithm)
+    if kind is not None and kind.function is not None:
+        return partial(_CrcDigest, kind, kind.function)
+    return partial(hashlib.new, algorithm, usedforsecurity=False)
+
+
 _MD5 = partial(hashlib.md5, usedforsecurity=False)
 D = TypeVar("D", bound=_Digest)
 

@@ -1,27 +1,29 @@
-"""The CRC32 of a file, or those of its parts, while its ranges arrive, in any order and from several threads."""
+"""The CRC of a file, or those of its parts, while its ranges arrive, in any order and from several threads."""
 
 from __future__ import annotations
 
 import threading
-import zlib
 from collections.abc import Iterator
 
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
-from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
-from airflow_provider_neuro_buckets.buckets.stores.crc import Polynomial, bytes_of, crc_of_parts
+from airflow_provider_neuro_buckets.buckets.stores.checksums import CRCS, Checksum
+from airflow_provider_neuro_buckets.buckets.stores.crc import CrcFunction
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import MIB, Read, plausible_parts
 
 
-class Crc32s:
-    """The CRC32s of what arrived, which are put together in the end: nothing is read again, whatever the order.
+class Crcs:
+    """The CRCs of what arrived, which are put together in the end: nothing is read again, whatever the order.
 
-    :param checksum: that of the blob, a CRC32.
+    :param checksum: that of the blob, of a kind that is computed here.
+    :param function: what computes it.
     :param read: reads what has been written to the file.
     :ivar part: bytes of each part but the last, if the checksum is made of those of parts; it is the likeliest size.
     """
 
-    def __init__(self, *, size: int, checksum: Checksum, read: Read) -> None:
+    def __init__(self, *, size: int, checksum: Checksum, function: CrcFunction, read: Read) -> None:
         self._size = size
+        self._kind = CRCS[checksum.algorithm]
+        self._function = function
         self._checksum = checksum
         self._read = read
         guesses = plausible_parts(size, checksum.parts) if checksum.parts is not None else []
@@ -42,7 +44,7 @@ class Crc32s:
             if at % self._every == 0 and at > begun:
                 self._keep(begun, at, crc)
                 begun, crc = at, 0
-            crc = zlib.crc32(piece, crc)
+            crc = self._function(piece, crc)
             start = at + piece.nbytes
         self._keep(begun, start, crc)
 
@@ -76,7 +78,8 @@ class Crc32s:
             at = stop
         if at != self._size:
             return False
-        made = [bytes_of(crc_of_parts(spans, Polynomial.CRC32)) for spans in parts]
+        made = [self._kind.bytes_of(self._kind.of_parts(spans)) for spans in parts]
         if self._checksum.parts is None:
             return made == [self._checksum.value]
-        return len(made) == self._checksum.parts and bytes_of(zlib.crc32(b"".join(made))) == self._checksum.value
+        whole = self._kind.bytes_of(self._function(b"".join(made), 0))
+        return len(made) == self._checksum.parts and whole == self._checksum.value

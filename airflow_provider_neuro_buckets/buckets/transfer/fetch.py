@@ -19,13 +19,14 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     SourceChanged,
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Proof
+from airflow_provider_neuro_buckets.buckets.stores.checksums import CRCS
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
     can_compare,
     is_content_of,
     likely_parts,
 )
 from airflow_provider_neuro_buckets.buckets.transfer.content import Piece, read_pieces, read_range
-from airflow_provider_neuro_buckets.buckets.transfer.crcs import Crc32s
+from airflow_provider_neuro_buckets.buckets.transfer.crcs import Crcs
 from airflow_provider_neuro_buckets.buckets.transfer.crew import Behind, in_thread, made_in_thread, share
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.hands import Hands
@@ -292,12 +293,13 @@ class Fetcher:
 
         return await in_thread(is_proven)
 
-    async def _digests(self, meta: BlobMeta, target: LocalTarget) -> Digests | Crc32s | None:
-        """Return what digests a large blob as it arrives: its CRC32 where there is one, a sixth of the work of MD5s."""
+    async def _digests(self, meta: BlobMeta, target: LocalTarget) -> Digests | Crcs | None:
+        """Return what digests a large blob as it arrives: its CRC, where there is one, is less work than MD5s."""
         async with self.window.slot(0):
             checksum = await self.store.checksum(meta)
-        if checksum is not None and checksum.algorithm == "crc32":
-            return Crc32s(size=meta.size, checksum=checksum, read=target.read)
+        kind = CRCS.get(checksum.algorithm) if checksum is not None else None
+        if checksum is not None and kind is not None and kind.function is not None:
+            return Crcs(size=meta.size, checksum=checksum, function=kind.function, read=target.read)
         part = next(iter(likely_parts(meta)), None)
         return Digests(size=meta.size, part=part, read=target.read) if part is not None else None
 

@@ -1,48 +1,53 @@
 from __future__ import annotations
 
 import base64
-import zlib
-from collections.abc import Callable
 
 import google_crc32c
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_neuro_buckets.buckets.stores.crc import Polynomial, bytes_of, crc_of_base64, crc_of_parts
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
 
-PEERS: list[tuple[Polynomial, Callable[[bytes], int]]] = [
-    (Polynomial.CRC32, zlib.crc32),
-    (Polynomial.CRC32C, google_crc32c.value),
-]
+KINDS = pytest.mark.parametrize("kind", list(Crc))
+CHECKED = b"123456789"
+"""What the catalogue of CRCs gives the checksum of, for each kind."""
 
 
-@pytest.mark.parametrize(("polynomial", "of"), PEERS)
+@pytest.mark.parametrize(
+    ("kind", "crc"), [(Crc.CRC32, 0xCBF43926), (Crc.CRC32C, 0xE3069283), (Crc.CRC64NVME, 0xAE8B14860A799888)]
+)
+def test_each_kind_is_what_its_name_says(kind: Crc, crc: int) -> None:
+    assert of(kind, CHECKED) == crc
+
+
+def of(kind: Crc, content: bytes) -> int:
+    assert kind.function is not None
+    return kind.function(content, 0)
+
+
+@KINDS
 @given(parts=st.lists(st.binary(max_size=300), max_size=8))
-def test_the_checksum_of_a_whole_follows_from_those_of_its_parts(
-    polynomial: Polynomial, of: Callable[[bytes], int], parts: list[bytes]
-) -> None:
-    told = [(of(part), len(part)) for part in parts]
-    assert crc_of_parts(told, polynomial) == of(b"".join(parts))
+def test_the_checksum_of_a_whole_follows_from_those_of_its_parts(kind: Crc, parts: list[bytes]) -> None:
+    assert kind.of_parts([(of(kind, part), len(part)) for part in parts]) == of(kind, b"".join(parts))
 
 
-@pytest.mark.parametrize(("polynomial", "of"), PEERS)
-def test_the_checksum_of_a_whole_follows_for_parts_of_the_usual_size(
-    polynomial: Polynomial, of: Callable[[bytes], int]
-) -> None:
+@KINDS
+def test_the_checksum_of_a_whole_follows_for_parts_of_the_usual_size(kind: Crc) -> None:
     part = bytes(range(256)) * 32768
-    told = [(of(part), len(part))] * 3 + [(of(b"end"), 3)]
-    assert crc_of_parts(told, polynomial) == of(part * 3 + b"end")
+    told = [(of(kind, part), len(part))] * 3 + [(of(kind, b"end"), 3)]
+    assert kind.of_parts(told) == of(kind, part * 3 + b"end")
 
 
-def test_a_checksum_is_read_as_it_is_written() -> None:
+def test_a_checksum_is_read_as_google_writes_it() -> None:
     written = base64.b64encode(google_crc32c.Checksum(b"content").digest()).decode()
-    crc = crc_of_base64(written)
+    crc = Crc.CRC32C.of_base64(written)
     assert crc is not None
     assert crc == google_crc32c.value(b"content")
-    assert base64.b64encode(bytes_of(crc)).decode() == written
+    assert base64.b64encode(Crc.CRC32C.bytes_of(crc)).decode() == written
 
 
 @pytest.mark.parametrize("text", [None, "", "?", "eA==", base64.b64encode(bytes(16)).decode()])
-def test_what_is_no_checksum_of_32_bits_is_none(text: str | None) -> None:
-    assert crc_of_base64(text) is None
+@KINDS
+def test_what_is_no_checksum_of_the_kind_is_none(kind: Crc, text: str | None) -> None:
+    assert kind.of_base64(text) is None

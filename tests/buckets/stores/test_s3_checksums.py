@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_neuro_buckets.buckets.errors import BadRequest, IntegrityError, ResourceNotFound
 from airflow_provider_neuro_buckets.buckets.stores.base import Proof
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
-from airflow_provider_neuro_buckets.buckets.stores.crc import bytes_of
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
 from airflow_provider_neuro_buckets.buckets.stores.digest import crc32
 from airflow_provider_neuro_buckets.buckets.stores.s3_address import is_tamper_proof
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import has_checksum
@@ -66,7 +66,7 @@ async def test_an_upload_in_parts_keeps_one_of_the_whole(seaweed_rig: SeaweedRig
         await upload.put_part(1, CONTENT[:PART])
         made = await upload.complete()
     assert made.proof is Proof.CHECKSUM
-    assert await seaweed_rig.store.checksum(made) == Checksum("crc32", bytes_of(crc32(CONTENT)))
+    assert await seaweed_rig.store.checksum(made) == Checksum("crc32", Crc.CRC32.bytes_of(crc32(CONTENT)))
     assert await seaweed_rig.get("blob") == CONTENT
 
 
@@ -92,7 +92,7 @@ async def test_parts_that_were_left_are_gone_on_with_and_the_whole_has_its_check
         await upload.put_part(2, CONTENT[PART:])
         made = await upload.complete()
     assert upload.spared == PART
-    assert await seaweed_rig.store.checksum(made) == Checksum("crc32", bytes_of(crc32(CONTENT)))
+    assert await seaweed_rig.store.checksum(made) == Checksum("crc32", Crc.CRC32.bytes_of(crc32(CONTENT)))
 
 
 async def test_a_part_that_was_left_of_other_content_is_not_taken_for_it(seaweed_rig: SeaweedRig) -> None:

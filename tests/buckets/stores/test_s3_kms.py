@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import google_crc32c
 import pytest
 
 from airflow_provider_neuro_buckets.buckets import (
@@ -139,11 +140,13 @@ CRC32_OF_PARTS = crc32(b"".join(crc32(LARGE[at : at + PART]) for at in range(0, 
         (b"small", CIPHER, header("crc32", crc32(b"small"))),
         (b"small", CIPHER, header("sha1", hashlib.sha1(b"small").digest())),
         (b"small", CIPHER, header("sha256", hashlib.sha256(b"small").digest())),
+        (b"small", CIPHER, header("crc32c", google_crc32c.Checksum(b"small").digest())),
+        (b"123456789", CIPHER, header("crc64nvme", bytes.fromhex("ae8b14860a799888"))),
         (LARGE, CIPHER, header("crc32", crc32(LARGE))),
         (LARGE, OF_PARTS, header("crc32", crc32(LARGE)) | {"x-amz-checksum-type": "FULL_OBJECT"}),
         (LARGE, OF_PARTS, header("crc32", CRC32_OF_PARTS, 3)),
     ],
-    ids=["crc32", "sha1", "sha256", "large", "of the whole of parts", "of parts"],
+    ids=["crc32", "sha1", "sha256", "crc32c", "crc64nvme", "large", "of the whole of parts", "of parts"],
 )
 async def test_an_encrypted_blob_is_verified_by_another_checksum_that_s3_keeps(
     tmp_path: Path, content: bytes, etag: str, kept: dict[str, str]
@@ -178,7 +181,7 @@ async def test_an_encrypted_blob_that_arrives_with_another_checksum_is_refused(
 @pytest.mark.parametrize(
     "kept",
     [
-        header("crc64nvme", bytes(8)),
+        header("crc16", bytes(2)),
         header("crc32", crc32(b"of parts of which nobody knows the size"), 2),
         {"x-amz-checksum-crc32": "no+base64"},
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import IntegrityError
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Proof, Stored
-from airflow_provider_neuro_buckets.buckets.stores.crc import bytes_of
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
 from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, crc32, md5
 from buckets.stores.s3_scripts import etag_of, store_at
 from faults.crafted import Answer, Asked, Choice, CraftedServer, crafted, in_turn, reply
@@ -148,8 +148,8 @@ class Summing:
                 return reply(200, BEGUN, {name: asked.headers[name] for name in SUMMED if name in asked.headers})
             case _:
                 kept = self.of_whole(asked.headers.get("x-amz-checksum-crc32", ""))
-                told = f"<ChecksumCRC32>{kept}</ChecksumCRC32>" if kept else ""
-                body = f"<CompleteMultipartUploadResult><ETag>{self.made}</ETag>{told}</CompleteMultipartUploadResult>"
+                field = f"<ChecksumCRC32>{kept}</ChecksumCRC32>" if kept else ""
+                body = f"<CompleteMultipartUploadResult><ETag>{self.made}</ETag>{field}</CompleteMultipartUploadResult>"
                 return reply(200, body.encode())
 
 
@@ -157,7 +157,7 @@ SUMMED = ("x-amz-checksum-algorithm", "x-amz-checksum-type")
 
 
 def written(crc: int) -> str:
-    return base64_of(bytes_of(crc))
+    return base64_of(Crc.CRC32.bytes_of(crc))
 
 
 async def test_where_s3_keeps_a_crc32_that_goes_along_and_no_md5() -> None:

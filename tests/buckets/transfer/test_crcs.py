@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
-from airflow_provider_neuro_buckets.buckets.transfer.crcs import Crc32s
+from airflow_provider_neuro_buckets.buckets.transfer.crcs import Crcs
 
 MIB = 1024 * 1024
 ANY = BlobMeta(key="key", size=0)
@@ -49,7 +49,7 @@ def test_the_order_of_arrival_changes_nothing_and_nothing_is_read_again(
     starts = list(range(0, len(content), step))
     order.shuffle(starts)
     for wanted, is_it in ((content, True), (other(content), False)):
-        crcs = Crc32s(size=len(content), checksum=of_whole(wanted), read=never)
+        crcs = Crcs(size=len(content), function=zlib.crc32, checksum=of_whole(wanted), read=never)
         for at in starts:
             assert not crcs.is_of(ANY), "not all is there"
             half = at + step // 2
@@ -64,7 +64,7 @@ def test_parts_are_told_apart_wherever_the_pieces_end(part: int) -> None:
     starts = list(range(0, len(content), piece))
     random.Random(2).shuffle(starts)
     for wanted, is_it in ((content, True), (other(content), False)):
-        crcs = Crc32s(size=len(content), checksum=of_parts(wanted, part), read=never)
+        crcs = Crcs(size=len(content), function=zlib.crc32, checksum=of_parts(wanted, part), read=never)
         assert crcs.part == part
         for at in starts:
             crcs.add(at, content[at : at + piece])
@@ -73,14 +73,14 @@ def test_parts_are_told_apart_wherever_the_pieces_end(part: int) -> None:
 
 def test_parts_of_a_size_that_nobody_uses_prove_nothing() -> None:
     content = bytes(12 * MIB)
-    crcs = Crc32s(size=len(content), checksum=of_parts(content, 5_600_000), read=never)
+    crcs = Crcs(size=len(content), function=zlib.crc32, checksum=of_parts(content, 5_600_000), read=never)
     crcs.add(0, content)
     assert not crcs.is_of(ANY)
 
 
 def test_many_threads_bring_ranges_at_once() -> None:
     content = random.Random(3).randbytes(4 * MIB + 5)
-    crcs = Crc32s(size=len(content), checksum=of_whole(content), read=never)
+    crcs = Crcs(size=len(content), function=zlib.crc32, checksum=of_whole(content), read=never)
     starts = list(range(0, len(content), 5000))
     random.Random(4).shuffle(starts)
     with ThreadPoolExecutor(8) as threads:
@@ -90,7 +90,9 @@ def test_many_threads_bring_ranges_at_once() -> None:
 
 def test_a_beginning_that_was_there_already_counts_as_well() -> None:
     content = random.Random(5).randbytes(3 * MIB)
-    crcs = Crc32s(size=len(content), checksum=of_whole(content), read=lambda start, stop: content[start:stop])
+    crcs = Crcs(
+        size=len(content), function=zlib.crc32, checksum=of_whole(content), read=lambda start, stop: content[start:stop]
+    )
     crcs.add(2 * MIB, content[2 * MIB :])
     crcs.add_written(0, 2 * MIB)
     assert crcs.is_of(ANY)
@@ -98,7 +100,7 @@ def test_a_beginning_that_was_there_already_counts_as_well() -> None:
 
 def test_a_hole_and_a_missing_end_prove_nothing() -> None:
     for pieces in ([(0, b"01234"), (6, b"6789")], [(0, b"01234567")]):
-        crcs = Crc32s(size=10, checksum=of_whole(b"0123456789"), read=never)
+        crcs = Crcs(size=10, function=zlib.crc32, checksum=of_whole(b"0123456789"), read=never)
         for at, piece in pieces:
             crcs.add(at, piece)
         assert not crcs.is_of(ANY)

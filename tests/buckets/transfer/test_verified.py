@@ -14,10 +14,8 @@ from airflow_provider_neuro_buckets.buckets.errors import IntegrityError
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobMeta,
-    BlobStore,
     Capability,
     CopySource,
-    Proof,
     Slot,
     Told,
     nobody,
@@ -29,6 +27,7 @@ from buckets.transfer.front import behind
 from buckets.transfer.trees import plant, snapshot
 from buckets.transfer.watched import WatchedStore, remote
 from conformance.rigs.base import Rig
+from conformance.rigs.s3 import S3Rig
 
 SMALL = b"content"
 LARGE = random.Random(9).randbytes(SINGLE_READ + 5 * MIB)
@@ -39,11 +38,10 @@ RANGES = {PART: PART, 5 * MIB: 5 * MIB, UNUSUAL: 6 * MIB}
 pytestmark = pytest.mark.usefixtures("no_open_files")
 
 
-async def put_parts(store: BlobStore, key: str, content: bytes, part: int) -> Proof:
-    async with store.multipart(key) as sent:
-        for number, at in enumerate(range(0, len(content), part), start=1):
-            await sent.put_part(number, content[at : at + part])
-        return (await sent.complete()).proof
+async def put_parts(rig: Rig, key: str, content: bytes, part: int) -> None:
+    """Upload as other programs do, so that there is nothing but the MD5s of the parts."""
+    assert isinstance(rig, S3Rig)
+    await rig.put_parts(key, [content[at : at + part] for at in range(0, len(content), part)])
 
 
 def flipping(*, times: int, length: int) -> Callable[[bytes], bytes]:
@@ -96,7 +94,7 @@ PARTS = pytest.mark.parametrize(
 
 @PARTS
 async def test_a_large_blob_of_parts_is_verified_whoever_uploaded_it(s3: Rig, tmp_path: Path, part: int) -> None:
-    assert await put_parts(s3.store, "k", LARGE, part) is Proof.CHECKSUM
+    await put_parts(s3, "k", LARGE, part)
     report = await download_one(remote(s3, "k")[0], tmp_path / "f")
     assert report.verified == 1
     assert snapshot(tmp_path) == {"f": LARGE}
@@ -106,7 +104,7 @@ async def test_a_large_blob_of_parts_is_verified_whoever_uploaded_it(s3: Rig, tm
 async def test_one_bit_flipped_in_one_of_many_ranges_is_noticed_and_all_is_read_again_f33(
     s3: Rig, tmp_path: Path, part: int
 ) -> None:
-    await put_parts(s3.store, "k", LARGE, part)
+    await put_parts(s3, "k", LARGE, part)
     async with behind(s3) as (front, listing):
         front.tamper = flipping(times=1, length=RANGES[part])
         report = await download_one(Remote(listing, "k"), tmp_path / "f")
@@ -120,7 +118,7 @@ async def test_one_bit_flipped_in_one_of_many_ranges_is_noticed_and_all_is_read_
 async def test_one_bit_that_is_always_flipped_in_one_of_many_ranges_is_never_kept_f33(
     s3: Rig, tmp_path: Path, part: int, existing: Existing
 ) -> None:
-    await put_parts(s3.store, "k", LARGE, part)
+    await put_parts(s3, "k", LARGE, part)
     plant(tmp_path, {"f": LARGE[:5]})
     async with behind(s3) as (front, listing):
         front.tamper = flipping(times=1000, length=RANGES[part])
@@ -129,9 +127,24 @@ async def test_one_bit_that_is_always_flipped_in_one_of_many_ranges_is_never_kep
     assert snapshot(tmp_path) == {"f": LARGE[:5]}
 
 
+async def test_one_bit_flipped_in_what_has_a_crc32_is_noticed_f33(s3: Rig, tmp_path: Path) -> None:
+    plant(tmp_path, {"src": LARGE})
+    await upload_one(tmp_path / "src", remote(s3, "k")[0])
+    assert await s3.store.checksum(await s3.store.head("k")) is not None
+    async with behind(s3) as (front, listing):
+        front.tamper = flipping(times=1, length=PART)
+        report = await download_one(Remote(listing, "k"), tmp_path / "f")
+        assert report.verified == 1
+        assert snapshot(tmp_path)["f"] == LARGE
+        front.tamper = flipping(times=1000, length=PART)
+        with pytest.raises(IntegrityError, match=r"blob:.*/k"):
+            await download_one(Remote(listing, "k"), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 async def test_a_small_blob_of_parts_is_verified_as_well(s3: Rig, tmp_path: Path) -> None:
     content = LARGE[: 7 * MIB]
-    await put_parts(s3.store, "d/k", content, 5 * MIB + 1)
+    await put_parts(s3, "d/k", content, 5 * MIB + 1)
     report = await download(remote(s3, "d")[0], tmp_path)
     assert (report.verified, snapshot(tmp_path)) == (1, {"k": content})
     async with behind(s3) as (front, listing):
@@ -142,10 +155,8 @@ async def test_a_small_blob_of_parts_is_verified_as_well(s3: Rig, tmp_path: Path
 
 
 async def test_parts_of_different_sizes_prove_nothing_and_count_as_unverified(s3: Rig, tmp_path: Path) -> None:
-    async with s3.store.multipart("k") as sent:
-        for number, (start, stop) in enumerate([(0, 6), (6, 15), (15, 21)], start=1):
-            await sent.put_part(number, LARGE[start * MIB : stop * MIB])
-        await sent.complete()
+    assert isinstance(s3, S3Rig)
+    await s3.put_parts("k", [LARGE[start * MIB : stop * MIB] for start, stop in [(0, 6), (6, 15), (15, 21)]])
     report = await download_one(remote(s3, "k")[0], tmp_path / "f")
     assert (report.files, report.verified) == (1, 0)
     assert snapshot(tmp_path) == {"f": LARGE}
@@ -165,7 +176,7 @@ async def test_what_verifies_a_large_blob_asks_for_no_byte_of_it_twice(rig: Rig,
 async def test_a_copy_that_passes_through_here_is_verified_on_its_way_in_and_out(
     aws: Rig, seaweedfs: Rig, part: int
 ) -> None:
-    await put_parts(seaweedfs.store, "k", LARGE, part)
+    await put_parts(seaweedfs, "k", LARGE, part)
     report = await copy_one(remote(seaweedfs, "k")[0], remote(aws, "copy")[0])
     assert (report.files, report.verified) == (1, 1)
     assert await aws.get("copy") == LARGE
@@ -175,7 +186,7 @@ async def test_a_copy_that_passes_through_here_is_verified_on_its_way_in_and_out
 async def test_one_bit_flipped_on_the_way_of_a_copy_through_here_is_noticed(
     aws: Rig, seaweedfs: Rig, part: int
 ) -> None:
-    await put_parts(seaweedfs.store, "k", LARGE, part)
+    await put_parts(seaweedfs, "k", LARGE, part)
     async with behind(seaweedfs) as (front, listing):
         front.tamper = flipping(times=1, length=PART)
         report = await copy_one(Remote(listing, "k"), remote(aws, "copy")[0])
