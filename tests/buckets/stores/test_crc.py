@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 
 import google_crc32c
 import pytest
@@ -51,3 +53,14 @@ def test_a_checksum_is_read_as_google_writes_it() -> None:
 @KINDS
 def test_what_is_no_checksum_of_the_kind_is_none(kind: Crc, text: str | None) -> None:
     assert kind.of_base64(text) is None
+
+
+def test_without_the_extra_the_others_are_not_computed_and_nothing_fails() -> None:
+    program = """
+import sys
+sys.modules["awscrt"] = None
+from airflow_provider_neuro_buckets.buckets.stores.checksums import is_computable
+print([name for name in ("crc32", "crc32c", "crc64nvme", "sha1", "sha256", "md6") if is_computable(name)])
+"""
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "['crc32', 'sha1', 'sha256']"

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
+import google_crc32c
 import pytest
 from yarl import URL
 
@@ -29,6 +30,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stores.base import Capability
+from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore, open_store
 from conformance.asking import blobs_under, content_of, keys_of
 from conformance.rigs.base import IMPATIENT, describe_keys
@@ -264,3 +266,15 @@ async def test_credentials_without_token_and_key_are_told(gcs_rig: GcsRig) -> No
         store = open_store(bucket=gcs_rig.bucket, credentials=CredentialSource(fetch), http=http, retry=IMPATIENT)
         with pytest.raises(InvalidAnswer, match="key_data"):
             await store.head("blob")
+
+
+async def test_what_came_in_parts_has_a_crc32c_to_compare_it_with(gcs_rig: GcsRig) -> None:
+    content = bytes(range(256)) * (PART // 256) + b"end"
+    async with gcs_rig.store.multipart("blob") as upload:
+        await upload.put_part(1, content[:PART])
+        await upload.put_part(2, content[PART:])
+        await upload.complete()
+    meta = await gcs_rig.store.head("blob")
+    assert await gcs_rig.store.checksum(meta) == Checksum("crc32c", google_crc32c.Checksum(content).digest())
+    await gcs_rig.put("blob", b"another version")
+    assert await gcs_rig.store.checksum(meta) is None
