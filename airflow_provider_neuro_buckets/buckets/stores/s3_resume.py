@@ -8,8 +8,9 @@ is of the same content, whoever began it. Of what is noted, S3 itself compares t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import unquote_plus
 
 from airflow_provider_neuro_buckets.buckets.errors import (
@@ -19,9 +20,9 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     ResourceNotFound,
     UnsupportedProvider,
 )
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, PartOf
+from airflow_provider_neuro_buckets.buckets.stores.base import Bytes, PartOf
 from airflow_provider_neuro_buckets.buckets.stores.digest import crc32, md5, size_of
-from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
+from airflow_provider_neuro_buckets.buckets.stores.direct import Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
 from airflow_provider_neuro_buckets.buckets.stores.s3_put import Receipt
 from airflow_provider_neuro_buckets.buckets.stores.s3_upload import S3Upload
@@ -74,19 +75,8 @@ class ResumedS3Upload(S3Upload):
     """
 
     spared = 0
-
-    def __init__(
-        self,
-        *,
-        lane: DirectLane,
-        key: str,
-        what: str,
-        head: Callable[[], Awaitable[BlobMeta]],
-        is_summed: bool = False,
-    ) -> None:
-        super().__init__(lane=lane, key=key, what=what, head=head, is_summed=is_summed)
-        self._left: Mapping[int, _Left] = {}
-        self._noted: frozenset[int] = frozenset()
+    _left: Mapping[int, _Left] = MappingProxyType({})
+    _noted: frozenset[int] = frozenset()
 
     async def take_up(self, part: PartOf | None, note: str) -> None:
         """Go on with the upload of a note, or the newest that is of this content; if there is none, begin one."""
