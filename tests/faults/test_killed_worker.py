@@ -65,7 +65,7 @@ class Bench:
     def noted(self) -> int:
         """Return how many parts of large uploads are written down for the next try."""
         uploads = json.loads(self.states.read_text())[MARK]["uploads"]
-        return sum(len(read(note.partition(" ")[2])) for _, note in uploads.values())
+        return sum(len(read(note.split(" ")[1])) for _, note in uploads.values())
 
 
 async def ended(process: BaseProcess) -> None:
