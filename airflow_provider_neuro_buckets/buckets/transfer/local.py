@@ -23,11 +23,10 @@ from airflow_provider_neuro_buckets.buckets.transfer.naming import name as name_
 from airflow_provider_neuro_buckets.buckets.transfer.naming import naming
 from airflow_provider_neuro_buckets.buckets.transfer.opened import OpenFolders, make_and_open, open_folder
 from airflow_provider_neuro_buckets.buckets.transfer.rights import usual_mode
+from airflow_provider_neuro_buckets.buckets.transfer.writing import write_at
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 _COPY_AT_ONCE = 1024 * 1024
-MOST_AT_ONCE = 1024
-"""Buffers that the system writes at once."""
 HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """What no other file of the same folder will get past."""
 
@@ -296,19 +295,9 @@ class LocalTarget:
         os.ftruncate(self._file, size)
 
     def write(self, at: int, *content: Bytes) -> None:
-        """Write bytes at an offset, those of several buffers one after the other.
-
-        :param content: at most :data:`MOST_AT_ONCE` buffers.
-        """
-        left = [memoryview(one) for one in content]
+        """Write bytes at an offset, those of several buffers one after the other."""
         with naming(self._path):
-            while left:
-                written = os.pwritev(self._file, left, at)
-                at += written
-                while left and written >= left[0].nbytes:
-                    written -= left.pop(0).nbytes
-                if written:
-                    left[0] = left[0][written:]
+            write_at(self._file, at, *content)
 
     def copy(self, source: Source, size: int) -> None:
         """Write the first `size` bytes of another file."""

@@ -20,6 +20,7 @@ import time
 from contextlib import suppress
 
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange
+from airflow_provider_neuro_buckets.buckets.transfer.writing import AT_ONCE
 
 SUFFIX = ".neuro-partial"
 RESUMABLE = ".neuro-resumable"
@@ -67,7 +68,7 @@ def write(name: str, content: bytes | bytearray, modified: float | None, *, fold
         try:
             view = memoryview(content)
             while view:
-                view = view[os.write(file, view) :]
+                view = view[os.write(file, view[:AT_ONCE]) :]
             if modified is not None:
                 os.utime(file, (time.time(), modified))
         finally:
