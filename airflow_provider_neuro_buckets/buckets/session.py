@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from types import TracebackType
 
 import aiohttp
 
@@ -96,38 +97,53 @@ def _tls(config: BucketsConfig) -> ssl.SSLContext | bool:
         ) from None
 
 
-@contextmanager
-def network_errors(what: str) -> Iterator[None]:
+class network_errors:  # noqa: N801 - read as what it does: ``with network_errors(what):``
     """Turn what the network raises into our errors; their text never holds a header or a query.
+
+    A class and no generator: each small file needs two of them.
 
     :param what: the attempt and its address, such as ``cannot list buckets at https://…``.
     """
-    try:
-        yield
-    except BucketsError:
-        raise  # it says already what happened
-    except aiohttp.ClientConnectorCertificateError as error:
-        reason = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
-        raise ConfigurationError(
-            f"{what}: its TLS certificate is not trusted ({reason.rstrip('.')})",
-            remedy="Set verify of the connection to the CA bundle of the platform, if it has one of its own",
-        ) from None
-    except aiohttp.ClientSSLError as error:
-        reason = getattr(error.os_error, "reason", "") or type(error.os_error).__name__
-        raise ConfigurationError(
-            f"{what}: the TLS handshake fails ({reason})", remedy="Check the address and its port"
-        ) from None
-    except aiohttp.ClientConnectorError as error:
-        refused = isinstance(error.os_error, ConnectionRefusedError)
-        reason = "refused" if refused else error.os_error.strerror or type(error.os_error).__name__
-        raise NotConnected(
-            f"{what}: no connection ({reason})", remedy="Check the address, and that the service is running"
-        ) from None
-    except aiohttp.InvalidURL:
-        raise ConfigurationError(f"{what}: not an address", remedy="Check the address of the connection") from None
-    except aiohttp.ConnectionTimeoutError:
-        raise NotConnected(f"{what}: no connection in time", remedy="Check the address, or try again later") from None
-    except TimeoutError:
-        raise Timeout(f"{what}: no answer in time", remedy="Try again later") from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise Unavailable(f"{what}: the connection broke ({type(error).__name__})", remedy="Try again later") from None
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, aiohttp.ClientError | OSError) and not isinstance(error, BucketsError):
+            raise _meaning(self._what, error) from None
+
+
+def _meaning(what: str, error: aiohttp.ClientError | OSError) -> BucketsError:
+    """Return the error of ours for what the network raises."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            reason = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
+            return ConfigurationError(
+                f"{what}: its TLS certificate is not trusted ({reason.rstrip('.')})",
+                remedy="Set verify of the connection to the CA bundle of the platform, if it has one of its own",
+            )
+        case aiohttp.ClientSSLError():
+            reason = getattr(error.os_error, "reason", "") or type(error.os_error).__name__
+            return ConfigurationError(
+                f"{what}: the TLS handshake fails ({reason})", remedy="Check the address and its port"
+            )
+        case aiohttp.ClientConnectorError():
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            reason = "refused" if refused else error.os_error.strerror or type(error.os_error).__name__
+            return NotConnected(
+                f"{what}: no connection ({reason})", remedy="Check the address, and that the service is running"
+            )
+        case aiohttp.InvalidURL():
+            return ConfigurationError(f"{what}: not an address", remedy="Check the address of the connection")
+        case aiohttp.ConnectionTimeoutError():
+            return NotConnected(f"{what}: no connection in time", remedy="Check the address, or try again later")
+        case TimeoutError():
+            return Timeout(f"{what}: no answer in time", remedy="Try again later")
+    return Unavailable(f"{what}: the connection broke ({type(error).__name__})", remedy="Try again later")

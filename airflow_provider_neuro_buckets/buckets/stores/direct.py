@@ -39,6 +39,7 @@ from airflow_provider_neuro_buckets.buckets.stores.sending import WRITE_AT_ONCE,
 
 LARGEST_ERROR = 64 * 1024
 _CLOCKS_AGREE_SECONDS = 60.0
+_SUCCESS = range(200, 300)
 _SLOW_DOWN = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -118,9 +119,10 @@ class DirectLane:
         self._credentials = credentials
         self._signer = signer
         self._retry = transport.retry
+        self._silence = transport.silence
         self._pace = pace = transport.pace
         self._bytes_pace = pace if pace.limits_bytes else None
-        self.slowly = SlowReader(pace, transport.silence) if pace.limits_bytes else None
+        self.slowly = SlowReader(pace, self._silence) if pace.limits_bytes else None
         self._skew: tuple[float, float] | None = None
 
     @property
@@ -198,7 +200,7 @@ class DirectLane:
         url, headers = self._signer.sign(credentials, request)
         body = None
         if request.body is not None:
-            body = BufferPayload(request.body, silence=self._http.timeout.sock_read, pace=self._bytes_pace)
+            body = BufferPayload(request.body, silence=self._silence, pace=self._bytes_pace)
         with network_errors(request.what):
             response = await self._http.request(
                 request.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
@@ -265,7 +267,7 @@ def _skew_of(response: aiohttp.ClientResponse) -> float:
 
 
 def _is_success(response: aiohttp.ClientResponse) -> bool:
-    return response.status in range(200, 300)
+    return response.status in _SUCCESS
 
 
 async def in_thread_if_large(work: Callable[[Bytes], Any], body: Bytes) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from functools import lru_cache
 from urllib.parse import quote
 
 from botocore.credentials import Credentials
@@ -97,7 +98,13 @@ class Seal:
 
 
 def _now(skew: float) -> str:
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() - skew))
+    return _stamp(int(time.time() - skew))
+
+
+@lru_cache(maxsize=8)
+def _stamp(second: int) -> str:
+    """Return a time as signatures have it. Many requests are signed within a second."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
 
 
 def _sorted(query: str) -> str:

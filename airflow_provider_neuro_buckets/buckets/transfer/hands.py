@@ -41,10 +41,10 @@ class Hands:
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, self._work_off, loop)
+        loop.run_in_executor(None, self._work_off, loop).add_done_callback(self._rest)
 
-    def _work_off(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Do what waits, until nothing does. Runs in a thread."""
+    def _work_off(self, loop: asyncio.AbstractEventLoop) -> list[_Brief[Any]]:
+        """Do what waits, until nothing does; return what is not handed back yet. Runs in a thread."""
         done: list[_Brief[Any]] = []
         with suppress(IndexError):
             while True:
@@ -54,12 +54,12 @@ class Hands:
                 if len(done) == AT_ONCE:
                     loop.call_soon_threadsafe(_hand_back, done)
                     done = []
-        loop.call_soon_threadsafe(self._rest, done)
+        return done
 
-    def _rest(self, done: Iterable[_Brief[Any]]) -> None:
+    def _rest(self, ended: asyncio.Future[list[_Brief[Any]]]) -> None:
         """Take note in the loop that a thread has ended."""
         self._threads -= 1
-        _hand_back(done)
+        _hand_back(ended.result())
         if self._waiting and not self._threads:  # it came after that thread had looked
             self._threads += 1
             self._start()

@@ -80,11 +80,12 @@ class Window:
         self.most_files = max_concurrency + max_concurrency // 2
         self._requests = Meter(max_concurrency)
         self._bytes = Meter(max_buffer_bytes)
+        self._request = _Lent(1, self._requests.take, self._requests.give_back)
         self._spare: list[bytearray] = []
 
     def request(self) -> AbstractAsyncContextManager[None]:
         """Hold one request."""
-        return _Lent(1, self._requests.take, self._requests.give_back)
+        return self._request  # it holds nothing itself: one serves all
 
     def room(self, size: int) -> AbstractAsyncContextManager[None]:
         """Hold `size` bytes: also while what was received is written, and the next request is on its way."""
