@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +13,10 @@ import aiohttp
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer, TransientError, Unavailable
 from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.session import network_errors
+
+LARGE = 8 * 1024 * 1024
+READ_AT_ONCE = 1024 * 1024
+"""Bytes that are asked of a socket at once while a large body arrives: four times what asyncio asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ async def chunks_of(
     """
     received = 0
     read = _reader(response, slowly)
-    with network_errors(what):
+    with network_errors(what), _in_large_steps(response) if slowly is None and expected >= LARGE else nullcontext():
         while chunk := await read():
             received += len(chunk)
             if received > expected:
@@ -86,6 +90,21 @@ async def chunks_of(
             yield chunk
     if received < expected:
         raise Unavailable(f"{what}: the answer ended after {received} of {expected} bytes", remedy="Try again")
+
+
+@contextmanager
+def _in_large_steps(response: aiohttp.ClientResponse) -> Iterator[None]:
+    """Read more of a socket at once for the time of a block; small answers would pay for the memory."""
+    transport = response.connection.transport if response.connection is not None else None
+    usual = getattr(transport, "max_size", None)  # only asyncio's own has it, and none that encrypts
+    if transport is None or usual is None:
+        yield
+        return
+    transport.max_size = READ_AT_ONCE  # type: ignore[attr-defined]  # as said
+    try:
+        yield
+    finally:
+        transport.max_size = usual  # type: ignore[attr-defined]  # as said
 
 
 async def arrived(

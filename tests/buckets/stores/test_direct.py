@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer, Unavailable
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
 from airflow_provider_neuro_buckets.buckets.stores.direct import in_thread_if_large
-from airflow_provider_neuro_buckets.buckets.stores.receiving import chunks_of, read_capped
+from airflow_provider_neuro_buckets.buckets.stores.receiving import LARGE, READ_AT_ONCE, chunks_of, read_capped
 from airflow_provider_neuro_buckets.buckets.stores.sending import BufferPayload
 from faults.crafted import Answer, breaking, crafted, in_turn, reply
 
@@ -36,6 +37,20 @@ async def test_a_body_with_more_bytes_than_expected_is_invalid() -> None:
     async with answered(reply(200, b"12345")) as response:
         with pytest.raises(InvalidAnswer, match="more than the 3 bytes"):
             _ = [chunk async for chunk in chunks_of(response, expected=3, what="cannot read")]
+
+
+@pytest.mark.parametrize(("size", "step"), [(LARGE, READ_AT_ONCE), (LARGE - 1, None)])
+async def test_a_large_body_is_read_in_large_steps_and_the_connection_is_as_it_was_afterwards(
+    size: int, step: int | None
+) -> None:
+    async with answered(reply(200, bytes(size))) as response:
+        assert response.connection is not None
+        transport: Any = response.connection.transport
+        usual = transport.max_size
+        steps = {transport.max_size async for _ in chunks_of(response, expected=size, what="cannot read")}
+        assert steps <= {step or usual, usual}
+        assert (step is None) or step in steps
+        assert transport.max_size == usual
 
 
 @pytest.mark.parametrize("largest", [5, 6])
