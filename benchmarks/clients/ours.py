@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from airflow.sdk.listener import get_listener_manager
+
 from airflow_provider_neuro_buckets import buckets
 from airflow_provider_neuro_buckets.hooks.buckets import NeuroBucketsHook
 from benchmarks.clients.calls import call_of
@@ -35,6 +37,7 @@ def main(text: str) -> None:
 
 def _load(hook: NeuroBucketsHook) -> None:
     """Load what a task that has begun has loaded, and the package; nothing is opened or asked."""
+    get_listener_manager()  # before a task begins, its process has loaded Airflow's plugins with it
     for module in pkgutil.walk_packages(buckets.__path__, f"{buckets.__name__}."):
         importlib.import_module(module.name)
     hook.get_config()
