@@ -119,10 +119,9 @@ class DirectLane:
         self._credentials = credentials
         self._signer = signer
         self._retry = transport.retry
-        self._silence = transport.silence
         self._pace = pace = transport.pace
         self._bytes_pace = pace if pace.limits_bytes else None
-        self.slowly = SlowReader(pace, self._silence) if pace.limits_bytes else None
+        self.slowly = SlowReader(pace, transport.silence) if pace.limits_bytes else None
         self._skew: tuple[float, float] | None = None
 
     @property
@@ -200,7 +199,7 @@ class DirectLane:
         url, headers = self._signer.sign(credentials, request)
         body = None
         if request.body is not None:
-            body = BufferPayload(request.body, silence=self._silence, pace=self._bytes_pace)
+            body = BufferPayload(request.body, silence=self._http.timeout.sock_read, pace=self._bytes_pace)
         with network_errors(request.what):
             response = await self._http.request(
                 request.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False

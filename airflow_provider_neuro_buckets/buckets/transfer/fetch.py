@@ -36,6 +36,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved,
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     PART,
     SINGLE_READ,
+    STREAMS,
     Existing,
     Freshness,
     freshness_of_file,
@@ -281,7 +282,7 @@ class Fetcher:
                     self.reporter.step(wanted.relative, received, meta.size)
 
         missing = (span for start, stop in gaps(written, meta.size) for span in plan_ranges(start, stop, part=part))
-        await share(missing, fetch, workers=self.window.max_concurrency)
+        await share(missing, fetch, workers=min(self.window.max_concurrency, STREAMS))
 
         def is_proven() -> bool:
             if digests is not None:

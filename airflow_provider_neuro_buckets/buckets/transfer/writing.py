@@ -8,9 +8,10 @@ from itertools import islice
 
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
 
-AT_ONCE = 256 * 1024
+AT_ONCE = 32 * 1024
 """Bytes of one write. Of more, Linux makes larger pieces of its cache, out of memory that was free for long. A virtual
-machine may have given that back to its host, and then a write takes ten times the CPU time."""
+machine may have given that back to its host, and then a write takes ten times the CPU time: a file of 4 GiB took 17.5
+CPU seconds in steps of 256 KiB, and 6.4 in these."""
 MOST_BUFFERS = 1024
 """Buffers that the system writes at once."""
 
