@@ -73,6 +73,15 @@ def _against(s5cmd: float, official: float, *, cpu: float | None = None) -> Limi
 _SMALL, _FILE, _TREE, _MANY = "4KiB*2000", "512MiB", "airflow", "4KiB*50000"
 _QUICK = (OURS, S5CMD, RCLONE)
 
+_FILE_DOWN = Work(
+    name="file-down",
+    title="512 MiB down",
+    verb=Verb.DOWNLOAD_FILE,
+    data=_FILE,
+    limits=_against(0.7, 0.02),
+    seeded_by=OURS,
+)
+
 _TABLE = (
     Work(
         name="small-up",
@@ -89,14 +98,7 @@ _TABLE = (
         limits=_against(0.9, 0.1, cpu=1.0),
     ),
     Work(name="file-up", title="512 MiB up", verb=Verb.UPLOAD_FILE, data=_FILE, limits=_against(1.0, 0.5)),
-    Work(
-        name="file-down",
-        title="512 MiB down",
-        verb=Verb.DOWNLOAD_FILE,
-        data=_FILE,
-        limits=_against(0.7, 0.02),
-        seeded_by=OURS,
-    ),
+    _FILE_DOWN,
     Work(name="tree-up", title="Airflow's source up", verb=Verb.UPLOAD_DIR, data=_TREE, limits=_against(1.0, 0.12)),
     Work(
         name="tree-down", title="Airflow's source down", verb=Verb.DOWNLOAD_DIR, data=_TREE, limits=_against(0.9, 0.1)
@@ -112,13 +114,12 @@ _TABLE = (
     Work(name="delete", title="delete 10,000 keys", verb=Verb.DELETE, data="1B*10000", limits=_against(1.0, 0.1)),
 )
 
-_PLAIN = Work(
+_PLAIN = replace(
+    _FILE_DOWN,
     name="file-plain-down",
     title="512 MiB down, written by s5cmd: no CRC32",
-    verb=Verb.DOWNLOAD_FILE,
-    data=_FILE,
-    limits=_against(0.7, 0.02),
     peers=_QUICK,
+    seeded_by=S5CMD,
 )
 
 _GROWTH = tuple(

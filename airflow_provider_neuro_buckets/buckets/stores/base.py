@@ -248,7 +248,7 @@ class BlobStore(Protocol):
     async def checksum(self, meta: BlobMeta) -> Checksum | None:
         """Return a checksum that the provider keeps of a blob, other than an MD5.
 
-        `None` where there is none that Python computes fast, or the blob is another version now.
+        `None` where there is none that is computed fast here, or the blob is another version now.
         """
         ...
 

@@ -129,7 +129,7 @@ class S3Store:
         return meta_of_headers(key, headers, length)
 
     async def checksum(self, meta: BlobMeta) -> Checksum | None:
-        """Return the checksum that an uploader has chosen."""
+        """Return the checksum that an uploader has chosen, or AWS where nobody did."""
         # Not in `head`: who may not decrypt would be refused.
         try:
             headers, _ = await self._look_up(meta.key, headers={"x-amz-checksum-mode": "ENABLED"})

@@ -21,7 +21,7 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 
 
 class Seal:
-    """Signs requests to one bucket. The body is bound by the signed ``Content-MD5``, not by a hash of its own.
+    """Signs requests to one bucket. The body is bound by the checksum among the signed headers, by no hash of its own.
 
     :param base: the address of the bucket, with a ``/`` at its end.
     """
