@@ -111,6 +111,7 @@ class Buckets:
         """
         # The HTTP stack loads here: whoever only imports the class, such as Airflow parsing DAGs, does not pay for it.
         from airflow_provider_neuro_buckets.buckets.finding import Finder  # noqa: PLC0415 - as said
+        from airflow_provider_neuro_buckets.buckets.http.pool import open_connections  # noqa: PLC0415 - as said
         from airflow_provider_neuro_buckets.buckets.opening import Opener  # noqa: PLC0415 - as said
         from airflow_provider_neuro_buckets.buckets.platform import Platform  # noqa: PLC0415 - as said
         from airflow_provider_neuro_buckets.buckets.session import open_session  # noqa: PLC0415 - as said
@@ -122,7 +123,8 @@ class Buckets:
             http = await stack.enter_async_context(open_session(config))
             platform = Platform(http, config)
             finder = Finder(platform, persistent, config)
-            opener = Opener(platform, persistent, http, config, stack)
+            connections = await stack.enter_async_context(open_connections(config))
+            opener = Opener(platform, persistent, connections, config, stack)
             for credentials in persistent.all_credentials():
                 await opener.announce(credentials.credentials)
             yield cls(config=config, platform=platform, persistent=persistent, finder=finder, opener=opener)

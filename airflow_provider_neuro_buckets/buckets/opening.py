@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-import aiohttp
-
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
+from airflow_provider_neuro_buckets.buckets.http.pool import Connections
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials, secrets_among
 from airflow_provider_neuro_buckets.buckets.pace import Pace
@@ -27,7 +26,7 @@ class Opener:
         self,
         platform: Platform,
         persistent: PersistentBuckets,
-        http: aiohttp.ClientSession,
+        http: Connections,
         config: BucketsConfig,
         stack: AsyncExitStack,
     ) -> None:

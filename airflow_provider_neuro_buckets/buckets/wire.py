@@ -28,8 +28,9 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     error_for,
     masked,
 )
+from airflow_provider_neuro_buckets.buckets.http.connecting import is_loopback
+from airflow_provider_neuro_buckets.buckets.http.faults import network_errors
 from airflow_provider_neuro_buckets.buckets.retry import CONTROL_PLANE, attempt
-from airflow_provider_neuro_buckets.buckets.session import is_loopback, network_errors
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

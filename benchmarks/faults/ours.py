@@ -12,10 +12,10 @@ from pathlib import Path
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError
+from airflow_provider_neuro_buckets.buckets.http.pool import open_connections
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials, BucketProvider
 from airflow_provider_neuro_buckets.buckets.retry import DATA, RetryPolicy
-from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stores.registry import open_store
 from airflow_provider_neuro_buckets.buckets.transfer import engine
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing, Remote, Window
@@ -76,7 +76,7 @@ class Ours:
             return BucketCredentials(bucket_id=_BUCKET.id, provider=BucketProvider.AWS, credentials=keys)
 
         config = BucketsConfig(buckets_url=url, timeout_seconds=self.silence)
-        async with open_session(config) as http:
+        async with open_connections(config) as http:
             store = open_store(bucket=_BUCKET, credentials=CredentialSource(renewed), http=http, retry=self.retry)
             try:
                 yield Remote(Listing(_BUCKET, store), KEY)

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError, NotConnected, Unavailable
-from airflow_provider_neuro_buckets.buckets.session import network_errors, open_session
+from airflow_provider_neuro_buckets.buckets.http.faults import network_errors
+from airflow_provider_neuro_buckets.buckets.session import open_session
 from buckets.stores.s3_scripts import blob, store_at, stored
 from conformance.asking import content_of
 from faults.crafted import Answer, Asked, by_method, crafted, in_turn, reply

@@ -173,7 +173,7 @@ class Body(Protocol):
 
     meta: BlobMeta
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[Bytes]:
         """Yield the bytes as the network hands them over; raise `Unavailable` when they end too early."""
         ...
 

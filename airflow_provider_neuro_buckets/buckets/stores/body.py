@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-import aiohttp
-
 from airflow_provider_neuro_buckets.buckets.errors import Conflict, InvalidAnswer
-from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange
+from airflow_provider_neuro_buckets.buckets.http.answer import Answer
+from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
-from airflow_provider_neuro_buckets.buckets.stores.receiving import SlowReader, arrived, chunks_of, end
+from airflow_provider_neuro_buckets.buckets.stores.receiving import SlowReader, arrived, chunks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +18,18 @@ class StreamedBody:
     """An open answer to a GET."""
 
     meta: BlobMeta
-    _response: aiohttp.ClientResponse = field(repr=False)  # its repr shows the URL, and Azure signs in the URL
+    _answer: Answer = field(repr=False)
     _expected: int
     _what: str
     _slowly: SlowReader | None
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[Bytes]:
         """Yield the bytes as the network hands them over."""
-        return chunks_of(self._response, expected=self._expected, what=self._what, slowly=self._slowly)
+        return chunks_of(self._answer, expected=self._expected, what=self._what, slowly=self._slowly)
 
     async def arrived(self) -> bytes:
         """Return all of the bytes, or those that came before the connection broke."""
-        return await arrived(self._response, expected=self._expected, what=self._what, slowly=self._slowly)
+        return await arrived(self._answer, expected=self._expected, what=self._what, slowly=self._slowly)
 
 
 class Reading:
@@ -40,7 +39,7 @@ class Reading:
     :param check: raises what else is wrong with an answer.
     """
 
-    __slots__ = ("_check", "_etag", "_key", "_lane", "_meta_of", "_request", "_response", "_span")
+    __slots__ = ("_answer", "_check", "_etag", "_key", "_lane", "_meta_of", "_request", "_span")
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class Reading:
         span: ByteRange | None,
         etag: str | None,
         meta_of: Callable[[str, Mapping[str, str], int], BlobMeta],
-        check: Callable[[aiohttp.ClientResponse, str], object] | None = None,
+        check: Callable[[Answer, str], object] | None = None,
     ) -> None:
         self._lane = lane
         self._request = request
@@ -60,56 +59,56 @@ class Reading:
         self._etag = etag
         self._meta_of = meta_of
         self._check = check
-        self._response: aiohttp.ClientResponse | None = None
+        self._answer: Answer | None = None
 
     async def __aenter__(self) -> StreamedBody:
-        self._response = response = await self._lane.send(self._request)
+        self._answer = answer = await self._lane.send(self._request)
         try:
-            return self._body(response, self._request.what)
+            return self._body(answer, self._request.what)
         except BaseException:
-            response.close()
+            answer.end()
             raise
 
-    def _body(self, response: aiohttp.ClientResponse, what: str) -> StreamedBody:
+    def _body(self, answer: Answer, what: str) -> StreamedBody:
         """Return the body of an answer whose every header is checked against what was asked."""
         if self._check is not None:
-            self._check(response, what)
-        expected = content_length(response, what)
-        meta = self._meta_of(self._key, response.headers, whole_size(response, self._span, expected, what))
+            self._check(answer, what)
+        expected = content_length(answer, what)
+        meta = self._meta_of(self._key, answer.headers, whole_size(answer, self._span, expected, what))
         if self._etag is not None and meta.etag != self._etag:
             raise Conflict(f"{what}: the storage sends another version", remedy="Try again")
-        return StreamedBody(meta, response, expected, what, self._lane.slowly)
+        return StreamedBody(meta, answer, expected, what, self._lane.slowly)
 
     async def __aexit__(self, *_: object) -> None:
-        if self._response is not None:
-            end(self._response)
+        if self._answer is not None:
+            self._answer.end()
 
 
-def content_length(response: aiohttp.ClientResponse, what: str) -> int:
+def content_length(answer: Answer, what: str) -> int:
     """Return how many bytes the body has.
 
     :raises InvalidAnswer: the answer does not say.
     """
-    length = response.headers.get("Content-Length", "")
+    length = answer.headers.get("Content-Length", "")
     if not length.isdecimal():
         raise InvalidAnswer(f"{what}: the storage does not say how long it is")
     return int(length)
 
 
-def whole_size(response: aiohttp.ClientResponse, span: ByteRange | None, length: int, what: str) -> int:
+def whole_size(answer: Answer, span: ByteRange | None, length: int, what: str) -> int:
     """Return the size of the whole blob.
 
     :param length: bytes of the body.
     :raises InvalidAnswer: the answer is not exactly the bytes that were asked for.
     """
     if span is None:
-        if response.status != HTTPStatus.OK:
+        if answer.status != HTTPStatus.OK:
             raise InvalidAnswer(f"{what}: the answer is not the whole blob")
         return length
-    unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
+    unit, _, rest = answer.headers.get("Content-Range", "").partition(" ")
     given, _, size = rest.partition("/")
     is_asked = unit == "bytes" and given == f"{span.start}-{span.stop - 1}" and size.isdecimal()
-    if response.status != HTTPStatus.PARTIAL_CONTENT or not is_asked:
+    if answer.status != HTTPStatus.PARTIAL_CONTENT or not is_asked:
         raise InvalidAnswer(f"{what}: the answer is not the range {span.header} that was asked for")
     if length != len(span):
         raise InvalidAnswer(f"{what}: the answer has {length} bytes, asked for were {len(span)}")

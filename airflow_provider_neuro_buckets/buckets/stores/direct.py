@@ -15,9 +15,6 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 
-import aiohttp
-from yarl import URL
-
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
@@ -28,14 +25,16 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     error_for,
     masked,
 )
+from airflow_provider_neuro_buckets.buckets.http.answer import Answer
+from airflow_provider_neuro_buckets.buckets.http.faults import network_errors
+from airflow_provider_neuro_buckets.buckets.http.pool import Connections
+from airflow_provider_neuro_buckets.buckets.http.sending import WRITE_AT_ONCE, Outgoing
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials, secrets_among
 from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy, attempt
-from airflow_provider_neuro_buckets.buckets.session import network_errors
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
 from airflow_provider_neuro_buckets.buckets.stores.digest import size_of
-from airflow_provider_neuro_buckets.buckets.stores.receiving import SlowReader, end, read_capped
-from airflow_provider_neuro_buckets.buckets.stores.sending import WRITE_AT_ONCE, BufferPayload
+from airflow_provider_neuro_buckets.buckets.stores.receiving import SlowReader, read_capped
 
 LARGEST_ERROR = 64 * 1024
 _CLOCKS_AGREE_SECONDS = 60.0
@@ -66,14 +65,9 @@ class Request:
 class Transport:
     """How requests are sent: what all stores of one client share."""
 
-    http: aiohttp.ClientSession
+    http: Connections
     retry: RetryPolicy
     pace: Pace
-
-    @property
-    def silence(self) -> float | None:
-        """Seconds that a connection may be silent."""
-        return self.http.timeout.sock_read
 
 
 class Signer(Protocol):
@@ -109,7 +103,7 @@ class _Refusal:
 
 
 class DirectLane:
-    """Sends requests to one bucket. Holds no connection: the session belongs to whoever opened it.
+    """Sends requests to one bucket. Holds no connection: they belong to whoever opened them.
 
     :ivar slowly: how bodies are read if the pace of the client limits bytes.
     """
@@ -121,7 +115,7 @@ class DirectLane:
         self._retry = transport.retry
         self._pace = pace = transport.pace
         self._bytes_pace = pace if pace.limits_bytes else None
-        self.slowly = SlowReader(pace, transport.silence) if pace.limits_bytes else None
+        self.slowly = SlowReader(pace) if pace.limits_bytes else None
         self._skew: tuple[float, float] | None = None
 
     @property
@@ -135,52 +129,52 @@ class DirectLane:
 
     async def fetch(
         self, request: Request, *, largest: int, check: Callable[[bytes], object] | None = None
-    ) -> tuple[aiohttp.ClientResponse, bytes]:
+    ) -> tuple[Answer, bytes]:
         """Send a request, with retries, and return the answer with its whole body.
 
         :param largest: an answer with more bytes is an error.
         :param check: called with the body of a success; what it raises counts as the answer.
         """
 
-        async def once() -> tuple[aiohttp.ClientResponse, bytes]:
-            response = await self._send(request)
+        async def once() -> tuple[Answer, bytes]:
+            answer = await self._send(request)
             try:
-                body = await read_capped(response, largest, request.what, slowly=self.slowly)
+                body = await read_capped(answer, largest, request.what, slowly=self.slowly)
             finally:
-                response.release()
+                answer.end()
             if check is not None:
                 check(body)
-            return response, body
+            return answer, body
 
-        answer: tuple[aiohttp.ClientResponse, bytes] = await self.retrying(once, request.what)
-        return answer
+        fetched: tuple[Answer, bytes] = await self.retrying(once, request.what)
+        return fetched
 
     @asynccontextmanager
-    async def open(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def open(self, request: Request) -> AsyncIterator[Answer]:
         """Send a request, with retries, and give its answer while the body is still on the way.
 
         Leaving the block before the body has ended drops the connection.
         """
-        response = await self.send(request)
+        answer = await self.send(request)
         try:
-            yield response
+            yield answer
         finally:
-            end(response)
+            answer.end()
 
-    async def send(self, request: Request) -> aiohttp.ClientResponse:
-        """Send a request, with retries, and return its answer while its body is on the way; :func:`end` it."""
-        response: aiohttp.ClientResponse = await self.retrying(lambda: self._send(request), request.what)
-        return response
+    async def send(self, request: Request) -> Answer:
+        """Send a request, with retries, and return its answer while its body is on the way; the caller ends it."""
+        answer: Answer = await self.retrying(lambda: self._send(request), request.what)
+        return answer
 
-    async def _send(self, request: Request) -> aiohttp.ClientResponse:
+    async def _send(self, request: Request) -> Answer:
         """Send a request; once more with renewed credentials when they have ended, or with the server's time."""
         if self._pace.limits_requests:
             await self._pace.request()  # before it is signed: a signature ages
         credentials = await self._credentials.current()
-        response = await self._once(request, credentials)
-        if _is_success(response):
-            return response
-        refusal = await self._refusal(request, response, credentials)
+        answer = await self._once(request, credentials)
+        if _is_success(answer):
+            return answer
+        refusal = await self._refusal(request, answer, credentials)
         if refusal.is_expired:
             renewed = await self._credentials.renew(credentials)
             if renewed.credentials == credentials.credentials:
@@ -190,83 +184,76 @@ class DirectLane:
             raise refusal.error
         if self._pace.limits_requests:
             await self._pace.request()
-        response = await self._once(request, credentials)
-        if _is_success(response):
-            return response
-        raise (await self._refusal(request, response, credentials)).error
+        answer = await self._once(request, credentials)
+        if _is_success(answer):
+            return answer
+        raise (await self._refusal(request, answer, credentials)).error
 
-    async def _once(self, request: Request, credentials: BucketCredentials) -> aiohttp.ClientResponse:
+    async def _once(self, request: Request, credentials: BucketCredentials) -> Answer:
         url, headers = self._signer.sign(credentials, request)
-        body = None
-        if request.body is not None:
-            body = BufferPayload(request.body, silence=self._http.timeout.sock_read, pace=self._bytes_pace)
+        body = Outgoing.of(request.body)
+        pace = self._bytes_pace if body.size else None
         with network_errors(request.what):
-            response = await self._http.request(
-                request.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
-            )
-        self._compare_clocks(response)
-        if self.slowly is not None:
-            self.slowly.take_over(response)
-        if self._pace.is_watching and _is_success(response):
+            answer = await self._http.request(request.method, url, headers=headers, body=body, pace=pace)
+        self._compare_clocks(answer)
+        if self._pace.is_watching and _is_success(answer):
             self._pace.answered()
-        return response
+        return answer
 
-    def _compare_clocks(self, response: aiohttp.ClientResponse) -> None:
+    def _compare_clocks(self, answer: Answer) -> None:
         """Take note of the server's ``Date``, now and then."""
         now = time.time()
         if self._skew is None or now - self._skew[0] > _CLOCKS_AGREE_SECONDS:
-            with suppress(KeyError, ValueError):
-                self._skew = (now, _skew_of(response))
+            with suppress(KeyError, ValueError, OverflowError):
+                self._skew = (now, _skew_of(answer))
 
-    async def _refusal(
-        self, request: Request, response: aiohttp.ClientResponse, credentials: BucketCredentials
-    ) -> _Refusal:
+    async def _refusal(self, request: Request, answer: Answer, credentials: BucketCredentials) -> _Refusal:
         """Return what a refusal means."""
         try:
-            body = await read_capped(response, LARGEST_ERROR, request.what)
+            body = await read_capped(answer, LARGEST_ERROR, request.what)
         except (InvalidAnswer, Unavailable):
             body = b""
         finally:
-            response.close()
-        code, message = self._signer.error_code(body, response.headers)
+            answer.end()
+        code, message = self._signer.error_code(body, answer.headers)
         detail = masked(message, secrets_among(credentials.credentials))[:200]
-        if response.status in range(300, 400):
+        if answer.status in range(300, 400):
             redirect = InvalidAnswer(
                 f"{request.what}: the storage redirects elsewhere" + (f" ({detail})" if detail else ""),
                 remedy="Check the endpoint and region of the bucket",
             )
             return _Refusal(redirect)
-        delay = response.headers.get("Retry-After", "")
+        delay = answer.headers.get("Retry-After", "")
         error = error_for(
-            response.status,
+            answer.status,
             what=request.what,
             code=code,
             detail=detail,
             retry_after=float(delay) if delay.isdecimal() else None,
         )
-        if isinstance(error, Throttled) or response.status in _SLOW_DOWN:
+        if isinstance(error, Throttled) or answer.status in _SLOW_DOWN:
             self._pace.refused(request.what)
         elif self._pace.is_watching:
             self._pace.answered()
-        expired = self._signer.is_expired(response.status, code, request.method)
+        expired = self._signer.is_expired(answer.status, code, request.method)
         if expired and not isinstance(error, AuthenticationError):
             error = AuthenticationError(error.problem, remedy=error.remedy)
         is_clock_set = False
-        with suppress(KeyError, ValueError):
-            is_clock_set = self._signer.sets_clock(code, _skew_of(response))
+        with suppress(KeyError, ValueError, OverflowError):
+            is_clock_set = self._signer.sets_clock(code, _skew_of(answer))
         return _Refusal(error, expired, is_clock_set)
 
 
-def _skew_of(response: aiohttp.ClientResponse) -> float:
+def _skew_of(answer: Answer) -> float:
     """Return the local clock minus the server's, in seconds.
 
-    :raises KeyError: the answer has no date; likewise `ValueError`.
+    :raises KeyError: the answer has no date; likewise `ValueError` and `OverflowError`.
     """
-    return time.time() - parsedate_to_datetime(response.headers["Date"]).timestamp()
+    return time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp()
 
 
-def _is_success(response: aiohttp.ClientResponse) -> bool:
-    return response.status in _SUCCESS
+def _is_success(answer: Answer) -> bool:
+    return answer.status in _SUCCESS
 
 
 async def in_thread_if_large(work: Callable[[Bytes], Any], body: Bytes) -> Any:

@@ -16,8 +16,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-import aiohttp
-
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource, needed
 from airflow_provider_neuro_buckets.buckets.errors import (
     AuthenticationError,
@@ -30,6 +28,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     error_for,
 )
 from airflow_provider_neuro_buckets.buckets.failures import first_failure
+from airflow_provider_neuro_buckets.buckets.http.answer import Answer
 from airflow_provider_neuro_buckets.buckets.models import Bucket
 from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobMeta,
@@ -339,9 +338,9 @@ class GcsStore:
         )
 
 
-def _check_as_stored(response: aiohttp.ClientResponse, what: str) -> None:
+def _check_as_stored(answer: Answer, what: str) -> None:
     """Refuse content that was packed or unpacked on the way."""
-    sent = response.headers.get("Content-Encoding", "identity")
-    stored = response.headers.get("X-Goog-Stored-Content-Encoding", sent)
+    sent = answer.headers.get("Content-Encoding", "identity")
+    stored = answer.headers.get("X-Goog-Stored-Content-Encoding", sent)
     if sent != stored:
         raise InvalidAnswer(f"{what}: the answer is encoded as {sent!r}, not as it is stored ({stored!r})")

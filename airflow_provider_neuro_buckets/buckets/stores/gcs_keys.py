@@ -17,12 +17,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
-
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource, needed
 from airflow_provider_neuro_buckets.buckets.errors import AuthenticationError, ConfigurationError, error_for
+from airflow_provider_neuro_buckets.buckets.http.faults import network_errors
+from airflow_provider_neuro_buckets.buckets.http.pool import Connections
+from airflow_provider_neuro_buckets.buckets.http.sending import Outgoing
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
-from airflow_provider_neuro_buckets.buckets.session import network_errors
 from airflow_provider_neuro_buckets.buckets.stores.gcs_wire import guarded_address, quoted
 from airflow_provider_neuro_buckets.buckets.stores.receiving import read_capped
 
@@ -82,7 +82,7 @@ class TokenSource:
     :ivar can_sign: whether a key has been seen.
     """
 
-    def __init__(self, given: CredentialSource, http: aiohttp.ClientSession) -> None:
+    def __init__(self, given: CredentialSource, http: Connections) -> None:
         self._given = given
         self._http = http
         self._used: BucketCredentials | None = None
@@ -130,22 +130,21 @@ class TokenSource:
     async def _request(self, account: ServiceAccount, assertion: str) -> Mapping[str, Any]:
         what = f"cannot get a token for {account.email} from {account.token_uri}"
         with network_errors(what):
-            response = await self._http.post(
+            answer = await self._http.request(
+                "POST",
                 account.token_uri,
-                data=urlencode({"grant_type": _GRANT, "assertion": assertion}).encode(),
                 headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
-                allow_redirects=False,
+                body=Outgoing.of(urlencode({"grant_type": _GRANT, "assertion": assertion}).encode()),
             )
         try:
-            body = await read_capped(response, _LARGEST_ANSWER, what)
+            told = _object(await read_capped(answer, _LARGEST_ANSWER, what))
         finally:
-            response.close()
-        answer = _object(body)
-        if response.status == HTTPStatus.OK:
-            return answer
-        code, detail = str(answer.get("error", "")), str(answer.get("error_description", ""))[:200]
-        error = error_for(response.status, what=what, code=code, detail=detail)
-        if response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            answer.end()
+        if answer.status == HTTPStatus.OK:
+            return told
+        code, detail = str(told.get("error", "")), str(told.get("error_description", ""))[:200]
+        error = error_for(answer.status, what=what, code=code, detail=detail)
+        if answer.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             remedy = "Check the key of the service account, which may be revoked, and the clock of this machine"
             raise AuthenticationError(error.problem, remedy=remedy)
         raise error

@@ -14,8 +14,8 @@ from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.credentials import needed
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, InvalidAnswer
+from airflow_provider_neuro_buckets.buckets.http.connecting import is_loopback
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
-from airflow_provider_neuro_buckets.buckets.session import is_loopback
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Page
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.crc import Crc

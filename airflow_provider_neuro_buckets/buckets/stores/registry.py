@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Protocol, cast
 
-import aiohttp
-
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import UnsupportedProvider
+from airflow_provider_neuro_buckets.buckets.http.pool import Connections
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketProvider
 from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
@@ -21,7 +20,7 @@ class ClosableStore(BlobStore, Protocol):
     """A store, and what its opener has to do in the end."""
 
     async def aclose(self) -> None:
-        """Release what the store holds; the HTTP session is not its own."""
+        """Release what the store holds; the connections are not its own."""
         ...
 
 
@@ -41,7 +40,7 @@ def open_store(
     *,
     bucket: Bucket,
     credentials: CredentialSource,
-    http: aiohttp.ClientSession,
+    http: Connections,
     retry: RetryPolicy,
     pace: Pace | None = None,
 ) -> ClosableStore:

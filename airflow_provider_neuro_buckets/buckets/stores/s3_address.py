@@ -8,7 +8,7 @@ from urllib.parse import quote
 from yarl import URL
 
 from airflow_provider_neuro_buckets.buckets.credentials import needed
-from airflow_provider_neuro_buckets.buckets.session import is_loopback
+from airflow_provider_neuro_buckets.buckets.http.connecting import is_loopback
 
 
 def region(keys: Mapping[str, str]) -> str:

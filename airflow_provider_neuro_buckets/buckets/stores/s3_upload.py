@@ -8,8 +8,6 @@ from contextlib import suppress
 from http import HTTPStatus
 from types import MappingProxyType
 
-import aiohttp
-
 from airflow_provider_neuro_buckets.buckets.errors import (
     BadRequest,
     IntegrityError,
@@ -18,6 +16,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     UnsupportedProvider,
     error_for,
 )
+from airflow_provider_neuro_buckets.buckets.http.answer import Answer
 from airflow_provider_neuro_buckets.buckets.stores import aborting
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes, CopySource, Proof, Stored
 from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
@@ -259,7 +258,7 @@ class S3Upload:
         body: bytes | None = None,
         *,
         headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> tuple[aiohttp.ClientResponse, bytes]:
+    ) -> tuple[Answer, bytes]:
         """Send a request about the upload and return the answer, which may be an error in the clothes of a success."""
         request = Request(
             what=self._what,

@@ -123,7 +123,7 @@ async def read_content(store: BlobStore, key: str, *, offset: int = 0) -> AsyncG
         async for chunk in chunks:
             if digest is not None:
                 digest.update(chunk)
-            yield chunk
+            yield bytes(chunk)
     if digest is not None and digest.hexdigest() != meta.md5:
         raise IntegrityError(f"the bytes read from {store.address(key)} do not have its MD5", remedy="Read it again")
 
@@ -139,7 +139,7 @@ async def vouches_for_md5(store: BlobStore, meta: BlobMeta) -> bool:
 
 async def read_resumed(
     store: BlobStore, meta: BlobMeta, start: int, stop: int, *, first_pause: float = FIRST_PAUSE
-) -> AsyncGenerator[bytes, None]:
+) -> AsyncGenerator[Bytes, None]:
     """Yield the bytes ``[start, stop)`` of one version of a blob, going on where a connection broke.
 
     What the store could not even begin to read is its own matter: it has tried again already. An answer of another

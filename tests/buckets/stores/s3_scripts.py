@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
+from airflow_provider_neuro_buckets.buckets.http.pool import open_connections
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials, provider_of
 from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
-from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore, open_store
 from conformance.rigs.base import describe_bucket, describe_keys
 from faults.crafted import Answer, Asked, CraftedServer, reply
@@ -73,7 +73,7 @@ async def store_at(
     """
     source = CredentialSource(fetch or Renewals(server, "first-token"))
     config = BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=silence, verify=verify)
-    async with open_session(config) as http:
+    async with open_connections(config) as http:
         bucket = replace(BUCKET, provider=provider_of(provider))
         yield open_store(bucket=bucket, credentials=source, http=http, retry=retry, pace=pace)
 

@@ -29,8 +29,8 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     ResourceNotFound,
     UnsupportedProvider,
 )
+from airflow_provider_neuro_buckets.buckets.http.pool import open_connections
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
-from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore, ByteRange
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore, open_store
 from conformance.rigs.azure import READ_ONLY, AzureServer
@@ -56,7 +56,7 @@ class Fetches:
 @asynccontextmanager
 async def opened(*given: BucketCredentials) -> AsyncIterator[tuple[ClosableStore, Fetches]]:
     fetches = Fetches(*given)
-    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)) as http:
+    async with open_connections(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)) as http:
         store = open_store(bucket=BUCKET, credentials=CredentialSource(fetches), http=http, retry=IMPATIENT)
         yield store, fetches
         await store.aclose()

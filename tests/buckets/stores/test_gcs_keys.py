@@ -29,8 +29,8 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     Throttled,
     Unavailable,
 )
+from airflow_provider_neuro_buckets.buckets.http.pool import open_connections
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
-from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stores.gcs_keys import TokenSource, service_account, signed_url
 from conformance.rigs.base import describe_bucket, describe_keys
 from conformance.rigs.gcp import EMAIL, Account
@@ -81,7 +81,7 @@ async def tokens(key_data: str, *, passed: Sequence[timedelta] = ()) -> AsyncIte
     async def given() -> BucketCredentials:
         return describe_keys(BUCKET, bucket_name="real", project="p", key_data=key_data)
 
-    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)) as http:
+    async with open_connections(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)) as http:
         source = TokenSource(CredentialSource(given), http)
         yield CredentialSource(source.fetch, now=lambda: datetime.now(UTC) + (passed[-1] if passed else timedelta()))
 

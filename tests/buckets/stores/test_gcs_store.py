@@ -27,8 +27,8 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     ResourceNotFound,
     UnsupportedProvider,
 )
+from airflow_provider_neuro_buckets.buckets.http.pool import open_connections
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
-from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stores.base import Capability
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore, open_store
@@ -59,7 +59,7 @@ async def with_token(
         )
         return given[-1]
 
-    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)) as http:
+    async with open_connections(BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)) as http:
         store = open_store(bucket=rig.bucket, credentials=CredentialSource(fetch), http=http, retry=IMPATIENT)
         yield store, given
         await store.aclose()
@@ -148,7 +148,7 @@ async def test_an_endpoint_without_tls_that_is_not_this_machine_gets_no_token(gc
     async def fetch() -> BucketCredentials:
         return describe_keys(gcs_rig.bucket, **keys)
 
-    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused")) as http:
+    async with open_connections(BucketsConfig(buckets_url="http://127.0.0.1/unused")) as http:
         store = open_store(bucket=gcs_rig.bucket, credentials=CredentialSource(fetch), http=http, retry=IMPATIENT)
         with pytest.raises(ConfigurationError, match="endpoint_url"):
             await store.head("blob")
@@ -250,7 +250,7 @@ async def test_a_bucket_that_is_not_there_is_told(gcs_rig: GcsRig) -> None:
     async def fetch() -> BucketCredentials:
         return describe_keys(gcs_rig.bucket, **keys)
 
-    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused")) as http:
+    async with open_connections(BucketsConfig(buckets_url="http://127.0.0.1/unused")) as http:
         store = open_store(bucket=gcs_rig.bucket, credentials=CredentialSource(fetch), http=http, retry=IMPATIENT)
         with pytest.raises(ResourceNotFound):
             await store.write("blob", b"")
@@ -262,7 +262,7 @@ async def test_credentials_without_token_and_key_are_told(gcs_rig: GcsRig) -> No
     async def fetch() -> BucketCredentials:
         return describe_keys(gcs_rig.bucket, bucket_name="real", project="p")
 
-    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused")) as http:
+    async with open_connections(BucketsConfig(buckets_url="http://127.0.0.1/unused")) as http:
         store = open_store(bucket=gcs_rig.bucket, credentials=CredentialSource(fetch), http=http, retry=IMPATIENT)
         with pytest.raises(InvalidAnswer, match="key_data"):
             await store.head("blob")

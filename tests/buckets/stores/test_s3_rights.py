@@ -14,10 +14,10 @@ from yarl import URL
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
 from airflow_provider_neuro_buckets.buckets.errors import AuthenticationError, PermissionDenied, ResourceNotFound
+from airflow_provider_neuro_buckets.buckets.http.pool import open_connections
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.removal import remove_path
-from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, CopySource, may_copy_inside
 from airflow_provider_neuro_buckets.buckets.stores.registry import open_store
 from conformance.asking import blobs_under, content_of, keys_of, source_of
@@ -34,7 +34,7 @@ async def store_with(rig: SeaweedRig, *keys: BucketCredentials) -> AsyncIterator
         asked.append(len(asked))
         return keys[min(len(asked), len(keys)) - 1]
 
-    async with open_session(BucketsConfig(buckets_url="http://127.0.0.1/unused")) as http:
+    async with open_connections(BucketsConfig(buckets_url="http://127.0.0.1/unused")) as http:
         yield (
             open_store(bucket=rig.bucket, credentials=CredentialSource(fetch), http=http, retry=IMPATIENT),
             asked,

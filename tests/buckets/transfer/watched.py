@@ -58,7 +58,7 @@ class WatchedBody:
         self._guard = guard
         self._at = start
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[Bytes]:
         async for chunk in self._inner.chunks():
             await self._guard(Call("chunk", self.meta.key, self._at))
             self._at += len(chunk)

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.credentials import CredentialSource
+from airflow_provider_neuro_buckets.buckets.http.pool import open_connections
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials, BucketProvider, provider_of
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
-from airflow_provider_neuro_buckets.buckets.session import open_session
 from airflow_provider_neuro_buckets.buckets.stores.registry import ClosableStore, open_store
 from airflow_provider_neuro_buckets.buckets.uri import bucket_uri
 
@@ -96,7 +96,7 @@ async def opened(
         return keys
 
     config = BucketsConfig(buckets_url="http://127.0.0.1/unused", timeout_seconds=60)
-    async with open_session(config) as http:
+    async with open_connections(config) as http:
         store = open_store(bucket=bucket, credentials=CredentialSource(fetch), http=http, retry=retry)
         try:
             yield store

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
-import aiohttp
 import pytest
 
-from airflow_provider_neuro_buckets.buckets.stores.sending import WRITE_AT_ONCE, BufferPayload
+from airflow_provider_neuro_buckets.buckets.http.pool import Connections
+from airflow_provider_neuro_buckets.buckets.http.sending import WRITE_AT_ONCE, Bytes, Outgoing
 
 MIB = 1024 * 1024
 LARGE = 32 * MIB
@@ -64,26 +64,13 @@ async def taking(take: Take = all_of_it) -> AsyncIterator[TakingServer]:
         await server.is_left.wait()
 
 
-async def put(server: TakingServer, payload: BufferPayload) -> int:
-    timeout = aiohttp.ClientTimeout(total=None)
-    async with aiohttp.ClientSession(timeout=timeout) as http, http.put(server.url, data=payload) as answer:
+async def put(server: TakingServer, body: Bytes | Sequence[Bytes], *, silence: float | None = None) -> int:
+    connections = Connections(silence=silence)
+    try:
+        answer = await connections.request("PUT", server.url, headers={}, body=Outgoing.of(body))
         return answer.status
-
-
-class Recorder(aiohttp.abc.AbstractStreamWriter):
-    """Writes nowhere."""
-
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-
-    async def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        self.written.append(bytes(chunk))
-
-    async def write_eof(self, chunk: bytes = b"") -> None: ...
-    async def drain(self) -> None: ...
-    def enable_compression(self, encoding: str = "deflate", strategy: int | None = None) -> None: ...
-    def enable_chunking(self) -> None: ...
-    async def write_headers(self, status_line: str, headers: object) -> None: ...
+    finally:
+        await connections.close()
 
 
 @pytest.mark.parametrize("size", [0, 1, WRITE_AT_ONCE, WRITE_AT_ONCE + 1, 2 * MIB + 3])
@@ -91,7 +78,7 @@ class Recorder(aiohttp.abc.AbstractStreamWriter):
 async def test_a_body_arrives_as_it_is_and_as_long_as_it_says(kind: type[bytes], size: int) -> None:
     body = bytes(range(256)) * (size // 256 + 1)
     async with taking() as server:
-        assert await put(server, BufferPayload(kind(body[:size]), silence=60)) == 200
+        assert await put(server, kind(body[:size]), silence=60) == 200
     assert server.body == body[:size]
     assert b"transfer-encoding" not in server.headers.lower()
 
@@ -100,20 +87,8 @@ async def test_a_body_arrives_as_it_is_and_as_long_as_it_says(kind: type[bytes],
 async def test_several_pieces_follow_each_other(size: int) -> None:
     pieces = (b"head", memoryview(bytes(size)), b"tail")
     async with taking() as server:
-        assert await put(server, BufferPayload(pieces, silence=60)) == 200
+        assert await put(server, pieces, silence=60) == 200
     assert server.body == b"".join(pieces)
-
-
-async def test_small_pieces_are_one_packet_and_large_ones_are_cut() -> None:
-    small, large = Recorder(), Recorder()
-    await BufferPayload((b"head", b"body", b"tail")).write(small)
-    await BufferPayload((b"head", bytes(2 * WRITE_AT_ONCE + 1))).write(large)
-    assert small.written == [b"headbodytail"]
-    assert [len(piece) for piece in large.written] == [4, WRITE_AT_ONCE, WRITE_AT_ONCE, 1]
-
-
-def test_a_body_can_be_read_as_text() -> None:
-    assert BufferPayload((b"gr\xc3\xbc", b"n")).decode() == "gr\u00fcn"
 
 
 async def test_a_body_of_which_no_more_is_taken_is_given_up_and_its_connection_with_it() -> None:
@@ -125,7 +100,7 @@ async def test_a_body_of_which_no_more_is_taken_is_given_up_and_its_connection_w
 
     async with taking(nothing) as server:
         with pytest.raises(TimeoutError):
-            await put(server, BufferPayload(bytes(LARGE), silence=0.2))
+            await put(server, bytes(LARGE), silence=0.2)
         is_over.set()
     assert server.body == b"", "the rest is not sent after all"
 
@@ -139,7 +114,7 @@ async def test_a_body_that_is_taken_slowly_takes_as_long_as_it_takes() -> None:
         return bytes(taken) + await reader.readexactly(size - len(taken))
 
     async with taking(slowly) as server:
-        assert await put(server, BufferPayload(bytes(LARGE), silence=SILENCE)) == 200
+        assert await put(server, bytes(LARGE), silence=SILENCE) == 200
     assert len(server.body) == LARGE
 
 
@@ -153,7 +128,7 @@ async def test_a_silence_is_counted_from_the_last_byte_that_arrived() -> None:
 
     async with taking(half) as server:
         with pytest.raises(TimeoutError):
-            await put(server, BufferPayload(bytes(LARGE), silence=0.5))
+            await put(server, bytes(LARGE), silence=0.5)
         is_over.set()
 
 
@@ -163,7 +138,7 @@ async def test_without_a_limit_a_silence_is_waited_out() -> None:
         return await reader.readexactly(size)
 
     async with taking(late) as server:
-        assert await put(server, BufferPayload(bytes(LARGE))) == 200
+        assert await put(server, bytes(LARGE)) == 200
 
 
 async def test_a_body_that_is_cancelled_does_not_arrive_whole() -> None:
@@ -176,7 +151,7 @@ async def test_a_body_that_is_cancelled_does_not_arrive_whole() -> None:
         return await reader.readexactly(size - MIB)
 
     async with taking(begun) as server:
-        sending = asyncio.ensure_future(put(server, BufferPayload(bytes(LARGE), silence=60)))
+        sending = asyncio.ensure_future(put(server, bytes(LARGE), silence=60))
         await is_begun.wait()
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
