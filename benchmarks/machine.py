@@ -13,7 +13,10 @@ from airflow_provider_neuro_buckets.local.weed import find_program
 from benchmarks.bench import Tools
 
 _ASK = "import sys; from importlib.metadata import version as v; print(*[f'{n}={v(n)}' for n in sys.argv[1:]])"
-_OURS = ("aiobotocore", "aiohttp", "airflow-provider-neuro-buckets", "apache-airflow", "azure-storage-blob")
+_OURS = (
+    *("aiobotocore", "aiohttp", "airflow-provider-neuro-buckets", "apache-airflow", "azure-storage-blob"),
+    "httptools",
+)
 _PEERS = ("apache-airflow-providers-amazon", "apolo-sdk", "boto3")
 
 
