@@ -29,7 +29,7 @@ ROOMS = {
 
 LEVELS = [
     {"models", "errors", "uri"},
-    {"retry", "credentials", "failures"},
+    {"retry", "credentials", "failures", "http"},
     {"platform", "transfer", "stores"},
     {"client"},
     {"sharding"},

@@ -49,7 +49,7 @@ class Connections:
     """
 
     def __init__(self, *, silence: float | None, tls: ssl.SSLContext | None = None) -> None:
-        self.silence = silence
+        self._silence = silence
         self._tls = tls
         self._hosts: dict[str, _Pool] = {}
 
@@ -70,7 +70,7 @@ class Connections:
         address, target = parts.groups()
         pool = self._hosts.get(address)
         if pool is None:
-            pool = self._hosts[address] = _Pool(Host(address), self.silence)
+            pool = self._hosts[address] = _Pool(Host(address), self._silence)
         head = _head(method, target, pool.host.name, headers, body)
         connection = pool.take()
         if connection is None:
