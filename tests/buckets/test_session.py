@@ -17,6 +17,7 @@ from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError, NotConnected, Unavailable
 from airflow_provider_neuro_buckets.buckets.http.faults import network_errors
 from airflow_provider_neuro_buckets.buckets.session import open_session
+from buckets.http.scripted import OF_MACHINES
 from buckets.stores.s3_scripts import blob, store_at, stored
 from conformance.asking import content_of
 from faults.crafted import Answer, Asked, by_method, crafted, in_turn, reply
@@ -152,20 +153,7 @@ async def test_a_host_that_does_not_exist_is_an_unavailable_service_named_withou
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "http://169.254.169.254/latest/meta-data/",
-        "http://2852039166/",
-        "http://0xa9fea9fe/",
-        "http://0251.0376.0251.0376/",
-        "http://[::ffff:169.254.169.254]/",
-        "http://[fe80::1%25lo]/",
-        "http://[fd00:ec2::254]/",
-        "http://100.100.100.200/",
-        "http://168.63.129.16/",
-    ],
-)
+@pytest.mark.parametrize("address", [*OF_MACHINES, "http://[fe80::1%25lo]/"])
 async def test_no_address_leads_to_where_a_machine_tells_its_credentials(address: str) -> None:
     async with open_session(config()) as http:
         with pytest.raises((NotConnected, ConfigurationError)) as refused, network_errors("cannot ask"):

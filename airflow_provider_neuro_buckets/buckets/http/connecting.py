@@ -50,7 +50,7 @@ class Host:
     async def connect(self, connection: Connection, *, tls: ssl.SSLContext | None, seconds: float) -> None:
         """Make a connection, to whichever of the addresses answers first.
 
-        :param tls: must be there if the address asks for it.
+        :param tls: whom to trust; `None` for a connection without TLS.
         :raises NotMade: no connection comes about.
         :raises ssl.SSLError: the handshake fails.
         """
@@ -60,7 +60,7 @@ class Host:
                 connected = await start_connection(
                     found, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, socket_factory=guarded_socket
                 )
-                await self._speak(connection, connected, tls if self.is_tls else None)
+                await self._speak(connection, connected, tls)
         except TimeoutError:
             self._found = None
             raise NotMade("") from None

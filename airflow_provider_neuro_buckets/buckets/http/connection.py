@@ -145,8 +145,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note of the end."""
         self.is_lost = True
-        if self._can_write is not None and not self._can_write.done():
-            self._can_write.set_result(None)
+        self.resume_writing()  # whoever waits for that sees the end
         answer, self._answer = self._answer, None
         if answer is not None:
             is_whole = exc is None and answer.status and self._is_until_end

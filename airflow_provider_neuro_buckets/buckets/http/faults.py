@@ -60,7 +60,7 @@ class network_errors:  # noqa: N801 - read as what it does: ``with network_error
 def _meaning(what: str, error: aiohttp.ClientError | OSError) -> BucketsError:
     """Return the error of ours for what the network raises."""
     match _own(error):
-        case ssl.SSLCertVerificationError() | ssl.CertificateError() as untrusted:
+        case ssl.SSLCertVerificationError() as untrusted:
             return _untrusted(what, untrusted)
         case ssl.SSLError() as unspoken:
             return _no_handshake(what, unspoken)

@@ -18,6 +18,17 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HANGS_SECONDS = 60.0
 """A test that takes longer hangs; on a clock that jumps, one that takes a day."""
 _DAY = 24 * 3600.0
+OF_MACHINES = (
+    "http://169.254.169.254/latest/meta-data/",
+    "http://2852039166/",
+    "http://0xa9fea9fe/",
+    "http://0251.0376.0251.0376/",
+    "http://[::ffff:169.254.169.254]/",
+    "http://[fd00:ec2::254]/",
+    "http://100.100.100.200/",
+    "http://168.63.129.16/",
+)
+"""Where machines in clouds find their own credentials, in several notations: no client may ask there."""
 
 
 class Wire:

@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError, NotConnected
 from airflow_provider_neuro_buckets.buckets.http.connecting import CONNECT_SECONDS, NAME_SECONDS
 from airflow_provider_neuro_buckets.buckets.http.faults import NotMade, network_errors
-from buckets.http.scripted import OK, Wire, ask, ending, opened, saying, scripted, staying, talk, whole
+from buckets.http.scripted import OF_MACHINES, OK, Wire, ask, ending, opened, saying, scripted, staying, talk, whole
 from buckets.test_session import certificate
 from jumping import now, run
 
@@ -120,18 +120,7 @@ async def test_where_one_address_fails_the_next_is_taken(names: Callable[..., Na
 
 @pytest.mark.parametrize(
     "address",
-    [
-        "http://169.254.169.254/latest/meta-data/",
-        "http://2852039166/",
-        "http://0xa9fea9fe/",
-        "http://0251.0376.0251.0376/",
-        "http://[::ffff:169.254.169.254]/",
-        "http://[fe80::1%lo]/",
-        "http://[fd00:ec2::254]/",
-        "http://100.100.100.200/",
-        "http://168.63.129.16/",
-        "https://169.254.169.254/",
-    ],
+    [*OF_MACHINES, "http://[fe80::1%lo]/", "https://169.254.169.254/"],
 )
 async def test_no_address_leads_to_where_a_machine_tells_its_credentials(address: str) -> None:
     async with opened() as http:
