@@ -16,6 +16,7 @@ _ASK = "import sys; from importlib.metadata import version as v; print(*[f'{n}={
 _OURS = (
     *("aiobotocore", "aiohttp", "airflow-provider-neuro-buckets", "apache-airflow", "azure-storage-blob"),
     "httptools",
+    "isal",
 )
 _PEERS = ("apache-airflow-providers-amazon", "apolo-sdk", "boto3")
 

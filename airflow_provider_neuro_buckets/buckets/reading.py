@@ -7,8 +7,9 @@ import hashlib
 from airflow_provider_neuro_buckets.buckets.errors import IntegrityError, TransientError
 from airflow_provider_neuro_buckets.buckets.models import BlobObject
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange
+from airflow_provider_neuro_buckets.buckets.threads import in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.content import read_range
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, share
+from airflow_provider_neuro_buckets.buckets.transfer.crew import share
 from airflow_provider_neuro_buckets.buckets.transfer.plan import PART, SINGLE_READ, plan_ranges
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 

@@ -11,9 +11,9 @@ from typing import Protocol
 from airflow_provider_neuro_buckets.buckets.sharding.entries import Entry
 from airflow_provider_neuro_buckets.buckets.sharding.filesystems import FilesystemPlace
 from airflow_provider_neuro_buckets.buckets.sharding.places import BucketPlace, FolderPlace, Place
+from airflow_provider_neuro_buckets.buckets.threads import in_thread, made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import have_same_content
 from airflow_provider_neuro_buckets.buckets.transfer.copying import Copier
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.download import WantedFolder, item_of
 from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher
 from airflow_provider_neuro_buckets.buckets.transfer.plan import Existing, Freshness, by_lead, freshness_of_file

@@ -21,7 +21,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.sharding.entries import Entry
 from airflow_provider_neuro_buckets.buckets.sharding.joining import Pages
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
+from airflow_provider_neuro_buckets.buckets.threads import in_thread
 from airflow_provider_neuro_buckets.buckets.uri import quote_key
 
 if TYPE_CHECKING:

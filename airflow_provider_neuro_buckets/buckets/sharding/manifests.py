@@ -14,8 +14,8 @@ from airflow_provider_neuro_buckets.buckets.sharding.opened import OpenedJob
 from airflow_provider_neuro_buckets.buckets.sharding.spool import lines_of, member
 from airflow_provider_neuro_buckets.buckets.sharding.values import Action
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobStore
+from airflow_provider_neuro_buckets.buckets.threads import in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.content import put_content, read_content
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
 
 DONE = ".done"
 """Behind the key of a manifest: which of its items are done."""

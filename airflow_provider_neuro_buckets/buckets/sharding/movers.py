@@ -14,9 +14,9 @@ from airflow_provider_neuro_buckets.buckets.sharding.filesystems import Filesyst
 from airflow_provider_neuro_buckets.buckets.sharding.places import BucketPlace, FolderPlace, Place
 from airflow_provider_neuro_buckets.buckets.sharding.streams import ReadingMover, WritingMover
 from airflow_provider_neuro_buckets.buckets.stores.base import Proof
+from airflow_provider_neuro_buckets.buckets.threads import in_thread, made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer import copying, download
 from airflow_provider_neuro_buckets.buckets.transfer.copying import NAMELESS, Copier, WantedCopy
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.download import WantedFolder, item_of
 from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination

@@ -12,7 +12,7 @@ from airflow_provider_neuro_buckets.buckets.removal import BATCH
 from airflow_provider_neuro_buckets.buckets.sharding.filesystems import FilesystemPlace
 from airflow_provider_neuro_buckets.buckets.sharding.places import BucketPlace, FolderPlace, Place
 from airflow_provider_neuro_buckets.buckets.stores.keys import unsayable
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, made_in_thread
+from airflow_provider_neuro_buckets.buckets.threads import in_thread, made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination
 from airflow_provider_neuro_buckets.buckets.transfer.placing import local_names
 

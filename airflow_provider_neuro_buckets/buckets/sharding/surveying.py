@@ -16,7 +16,8 @@ from airflow_provider_neuro_buckets.buckets.sharding.filesystems import Filesyst
 from airflow_provider_neuro_buckets.buckets.sharding.joining import Entries, Pages, in_order, join, sorted_pages
 from airflow_provider_neuro_buckets.buckets.sharding.places import BucketPlace, FolderPlace, Place
 from airflow_provider_neuro_buckets.buckets.sharding.ranges import AT_ONCE, Range, divide
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, share
+from airflow_provider_neuro_buckets.buckets.threads import in_thread
+from airflow_provider_neuro_buckets.buckets.transfer.crew import share
 from airflow_provider_neuro_buckets.buckets.transfer.placing import local_names
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 

@@ -5,11 +5,15 @@ Appending `n` bytes multiplies the checksum so far by x^8n modulo the polynomial
 
 from __future__ import annotations
 
-import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import lru_cache
+
+try:
+    from isal.isal_zlib import crc32 as _crc32
+except ImportError:  # it is not made for every processor
+    from zlib import crc32 as _crc32
 
 CrcFunction = Callable[[bytes | bytearray | memoryview, int], int]
 """Takes bytes, and the checksum of what comes before them; 0 at the beginning."""
@@ -82,6 +86,14 @@ class Crc(Enum):
         return product
 
 
+def crc32(content: bytes | bytearray | memoryview, before: int = 0) -> int:
+    """Return the CRC32 of bytes that follow others.
+
+    :param before: that of the others.
+    """
+    return _crc32(content, before)
+
+
 @lru_cache(maxsize=64)
 def _shift(kind: Crc, size: int) -> int:
     return kind.power(size)
@@ -90,7 +102,7 @@ def _shift(kind: Crc, size: int) -> int:
 @lru_cache
 def _function_of(kind: Crc) -> CrcFunction | None:
     if kind is Crc.CRC32:
-        return zlib.crc32
+        return crc32
     try:
         from awscrt import checksums  # noqa: PLC0415 - an extra, and it takes 50 ms to load
     except ImportError:

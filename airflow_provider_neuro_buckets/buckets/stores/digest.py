@@ -1,9 +1,8 @@
-"""How large a body is, its MD5 and CRC32, and how headers and listings write them: in Base64. Pure."""
+"""How large a body is, and its MD5, as headers and listings write it: in Base64. Pure."""
 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from base64 import b64decode, b64encode
 
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
@@ -19,11 +18,6 @@ def size_of(body: Bytes) -> int:
 def md5(body: Bytes) -> bytes:
     """Return the MD5 of a body."""
     return hashlib.md5(body, usedforsecurity=False).digest()
-
-
-def crc32(body: Bytes) -> int:
-    """Return the CRC32 of a body."""
-    return zlib.crc32(body)
 
 
 def base64_of(digest: bytes) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from airflow_provider_neuro_buckets.buckets.errors import Conflict
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, Proof
-from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc, crc32
 from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, right_or_gone, twice_if_damaged
-from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, crc32, md5, size_of
+from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import (
     CRC32,

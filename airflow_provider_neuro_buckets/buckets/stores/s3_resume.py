@@ -21,7 +21,8 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     UnsupportedProvider,
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes, PartOf
-from airflow_provider_neuro_buckets.buckets.stores.digest import crc32, md5, size_of
+from airflow_provider_neuro_buckets.buckets.stores.crc import crc32
+from airflow_provider_neuro_buckets.buckets.stores.digest import md5, size_of
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request, in_thread_if_large
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_xml
 from airflow_provider_neuro_buckets.buckets.stores.s3_put import Receipt

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, InvalidAddress
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
-from airflow_provider_neuro_buckets.buckets.transfer.crew import KeyFolders, in_thread, work_off
+from airflow_provider_neuro_buckets.buckets.threads import in_thread
+from airflow_provider_neuro_buckets.buckets.transfer.crew import KeyFolders, work_off
 from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, WantedBlob
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome
 from airflow_provider_neuro_buckets.buckets.transfer.placing import Held, LocalTree, local_names

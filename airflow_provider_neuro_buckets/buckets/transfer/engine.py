@@ -17,13 +17,13 @@ from airflow_provider_neuro_buckets.buckets.listing import Listing, as_folder
 from airflow_provider_neuro_buckets.buckets.models import TransferReport
 from airflow_provider_neuro_buckets.buckets.progress import AbstractFileProgress, AbstractRecursiveFileProgress
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta
+from airflow_provider_neuro_buckets.buckets.threads import made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.copying import (
     Copy,
     Refusals,
     WantedCopy,
     are_one_bucket,
 )
-from airflow_provider_neuro_buckets.buckets.transfer.crew import made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.download import Download
 from airflow_provider_neuro_buckets.buckets.transfer.fetch import WantedBlob
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Outcome

@@ -20,6 +20,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Proof
 from airflow_provider_neuro_buckets.buckets.stores.checksums import CRCS
+from airflow_provider_neuro_buckets.buckets.threads import Behind, in_thread, made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
     can_compare,
     is_content_of,
@@ -27,7 +28,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
 )
 from airflow_provider_neuro_buckets.buckets.transfer.content import Piece, read_pieces, read_range
 from airflow_provider_neuro_buckets.buckets.transfer.crcs import Crcs
-from airflow_provider_neuro_buckets.buckets.transfer.crew import Behind, in_thread, made_in_thread, share
+from airflow_provider_neuro_buckets.buckets.transfer.crew import share
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.hands import Hands
 from airflow_provider_neuro_buckets.buckets.transfer.judging import judge

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_neuro_buckets.buckets.errors import IntegrityError
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, Proof
+from airflow_provider_neuro_buckets.buckets.threads import in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
     Read,
     can_compare,
@@ -12,7 +13,6 @@ from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
     may_be_made_of,
 )
 from airflow_provider_neuro_buckets.buckets.transfer.content import vouches_for_md5
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
 
 
 async def judge(store: BlobStore, meta: BlobMeta, read: Read) -> Proof:

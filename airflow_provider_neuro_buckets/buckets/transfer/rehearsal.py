@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_neuro_buckets.buckets.stores.base import Proof, Stored
+from airflow_provider_neuro_buckets.buckets.threads import in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.copying import Copier, WantedCopy
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.fetch import Fetcher, WantedBlob
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, Source
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Moved

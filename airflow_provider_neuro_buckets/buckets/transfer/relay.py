@@ -17,6 +17,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     Proof,
     Told,
 )
+from airflow_provider_neuro_buckets.buckets.threads import in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
     can_compare,
     have_etag,
@@ -25,7 +26,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
     may_be_made_of,
 )
 from airflow_provider_neuro_buckets.buckets.transfer.content import read_into, read_range
-from airflow_provider_neuro_buckets.buckets.transfer.crew import in_thread, share
+from airflow_provider_neuro_buckets.buckets.transfer.crew import share
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.judging import corrupt, judge, refuse_if_vouched
 from airflow_provider_neuro_buckets.buckets.transfer.plan import PART, plan_parts

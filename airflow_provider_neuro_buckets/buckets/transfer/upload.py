@@ -26,15 +26,9 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     MultipartUpload,
     Stored,
 )
+from airflow_provider_neuro_buckets.buckets.threads import in_thread, made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import can_compare, is_content_of
-from airflow_provider_neuro_buckets.buckets.transfer.crew import (
-    Folders,
-    in_thread,
-    made_in_thread,
-    parent_of,
-    share,
-    work_off,
-)
+from airflow_provider_neuro_buckets.buckets.transfer.crew import Folders, parent_of, share, work_off
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.hands import Hands
 from airflow_provider_neuro_buckets.buckets.transfer.local import Source, read_whole

@@ -64,3 +64,14 @@ print([name for name in ("crc32", "crc32c", "crc64nvme", "sha1", "sha256", "md6"
 """
     ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == "['crc32', 'sha1', 'sha256']"
+
+
+def test_without_its_fast_library_the_crc32_is_computed_all_the_same() -> None:
+    program = """
+import sys
+sys.modules["isal"] = sys.modules["isal.isal_zlib"] = None
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
+print(Crc.CRC32.function(b"6789", Crc.CRC32.function(b"12345", 0)) == 0xCBF43926)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    assert done.stdout == "True\n"

@@ -10,8 +10,7 @@ import pytest
 from airflow_provider_neuro_buckets.buckets.errors import BadRequest, IntegrityError, ResourceNotFound
 from airflow_provider_neuro_buckets.buckets.stores.base import Proof
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
-from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
-from airflow_provider_neuro_buckets.buckets.stores.digest import crc32
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc, crc32
 from airflow_provider_neuro_buckets.buckets.stores.s3_address import is_tamper_proof
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import has_checksum
 from conformance.rigs.base import Rig

@@ -8,8 +8,8 @@ import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import IntegrityError
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Proof, Stored
-from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
-from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, crc32, md5
+from airflow_provider_neuro_buckets.buckets.stores.crc import Crc, crc32
+from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5
 from buckets.stores.s3_scripts import etag_of, store_at
 from faults.crafted import Answer, Asked, Choice, CraftedServer, crafted, in_turn, reply
 
