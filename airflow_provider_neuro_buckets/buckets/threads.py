@@ -35,7 +35,7 @@ class Behind:
         if error is None:
             await self._end()
         elif self._running is not None:
-            await _ended(self._running)
+            await ended(self._running)
             if not self._running.cancelled():
                 self._running.exception()  # the first failure is told, this would be the second
 
@@ -60,7 +60,7 @@ async def made_in_thread(make: Callable[[], T], close: Callable[[T], None]) -> A
     try:
         made = await asyncio.shield(running)
     except asyncio.CancelledError:
-        await _ended(running)
+        await ended(running)
         if not running.cancelled() and running.exception() is None:
             close(running.result())
         raise
@@ -79,13 +79,14 @@ async def _result(running: asyncio.Future[T]) -> T:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await _ended(running)
+        await ended(running)
         raise
 
 
-async def _ended(running: asyncio.Future[T]) -> None:
+async def ended(running: asyncio.Future[T]) -> None:
+    """Wait for the end of work, however often that is cancelled: the caller is told once, by what it raises."""
     while not running.done():
         try:
             await asyncio.wait([running])
         except asyncio.CancelledError:
-            continue  # the caller is told once, by what it raises
+            continue

@@ -13,6 +13,7 @@ from typing import cast
 
 from airflow_provider_neuro_buckets.buckets.client import Buckets
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ResourceNotFound, UnsupportedProvider
+from airflow_provider_neuro_buckets.buckets.http.pouring import Basin, fill
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.models import Bucket, BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.base import (
@@ -63,6 +64,9 @@ class _Content:
 
     async def arrived(self) -> bytes:
         return self.content
+
+    async def pour(self, basin: Basin) -> None:
+        fill(basin, self.content)
 
 
 class SimulatedStore:

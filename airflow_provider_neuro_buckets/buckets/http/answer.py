@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+from airflow_provider_neuro_buckets.buckets.http.pouring import Basin
 
 Chunk = bytes | memoryview
 
@@ -29,6 +31,15 @@ class Way(Protocol):
 
     def hold(self) -> None:
         """Take no more from the network."""
+        ...
+
+    @property
+    def can_pour(self) -> bool:
+        """Whether a thread may take the rest of the body from the network."""
+        ...
+
+    async def pour(self, arrived: Sequence[Chunk], basin: Basin) -> OSError | None:
+        """Let it do so, after what has arrived; return what broke the connection, if something did."""
         ...
 
     def go_on(self) -> None:
@@ -104,6 +115,24 @@ class Answer:
             if not self._is_over:
                 self._way.go_on()
         return chunk
+
+    @property
+    def can_pour(self) -> bool:
+        """Whether :meth:`pour` may be called: much is still to come, of known length, and not through TLS."""
+        return not self._is_over and self._way.can_pour
+
+    async def pour(self, basin: Basin) -> OSError | None:
+        """Let a thread put the rest of the body into a basin; it reads the socket itself. Called once, at last.
+
+        Cancelled, it ends the connection, and waits for that thread.
+
+        :returns: what broke the connection, if something did; what had come until then is in the basin. What the basin
+            raises is raised, and ends the connection.
+        """
+        arrived = tuple(self._chunks)
+        self._chunks.clear()
+        self._unread = 0
+        return await self._way.pour(arrived, basin)
 
     def end(self) -> None:
         """Have done with it: drop the connection if more is to come."""

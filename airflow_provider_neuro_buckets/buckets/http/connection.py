@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextvars import copy_context
 from typing import cast
 
 import httptools
 from multidict import CIMultiDict
 
-from airflow_provider_neuro_buckets.buckets.http.answer import Answer
+from airflow_provider_neuro_buckets.buckets.http.answer import Answer, Chunk
 from airflow_provider_neuro_buckets.buckets.http.faults import Broken
+from airflow_provider_neuro_buckets.buckets.http.pouring import Basin, Loan
 from airflow_provider_neuro_buckets.buckets.http.sending import Outgoing, send
 from airflow_provider_neuro_buckets.buckets.pace import Pace
+from airflow_provider_neuro_buckets.buckets.threads import ended
 
 READ_AT_ONCE = 1024 * 1024
 """Bytes that are asked of the socket at once while a large body arrives."""
+LARGE = 1024 * 1024
+"""Bytes of a body for which it is worth while to wake a thread."""
 LARGEST_HEAD = 64 * 1024
 """Bytes of status and headers, those of provisional answers before it included; or of what follows a body in chunks."""
 _SCRATCH = 16 * 1024
@@ -30,15 +36,22 @@ class Connection(asyncio.BufferedProtocol):
     :param silence: seconds without a byte after which a request is given up; `None` for no limit.
     :param idle: told when it may carry the next request.
     :param lost: told when it has ended.
+    :param threads: take large bodies from the network.
     :ivar idle_since: when it last became free, by the loop's clock.
     """
 
     transport: asyncio.Transport | None = None
 
     def __init__(
-        self, silence: float | None, *, idle: Callable[[Connection], None], lost: Callable[[Connection], None]
+        self,
+        silence: float | None,
+        *,
+        threads: Executor,
+        idle: Callable[[Connection], None],
+        lost: Callable[[Connection], None],
     ) -> None:
         self._silence = silence
+        self._threads = threads
         self._idle = idle
         self._lost = lost
         self.idle_since = 0.0
@@ -47,6 +60,7 @@ class Connection(asyncio.BufferedProtocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._sending: asyncio.Task[None] | None = None
         self._can_write: asyncio.Future[None] | None = None
+        self._loan: Loan | None = None
         # What is parsed comes into one buffer, again and again; the rest of a body whose length is known into its own.
         self._scratch = memoryview(bytearray(_SCRATCH))
         self._room = self._scratch[:0]
@@ -103,6 +117,8 @@ class Connection(asyncio.BufferedProtocol):
             answer.finish(error)
         if self._sending is not None:
             self._sending.cancel()
+        if self._loan is not None:
+            self._loan.end()
         if self.transport is not None:
             self.transport.abort()
 
@@ -115,6 +131,40 @@ class Connection(asyncio.BufferedProtocol):
         """Take from the network again."""
         if self.transport is not None:
             self.transport.resume_reading()
+
+    @property
+    def can_pour(self) -> bool:
+        """Whether a thread may take the rest of a body from the socket."""
+        transport = self.transport
+        if transport is None or transport.is_closing() or self.is_sending or transport.get_write_buffer_size():
+            return False
+        is_plain = transport.get_extra_info("sslcontext") is None
+        return is_plain and self._is_past_parser and (self._left or 0) >= LARGE
+
+    async def pour(self, arrived: Sequence[Chunk], basin: Basin) -> OSError | None:
+        """Let a thread put the rest of a body into a basin, after what has arrived of it."""
+        loop, transport = asyncio.get_running_loop(), self.transport
+        assert transport is not None
+        assert self._left is not None
+        transport.pause_reading()
+        descriptor = transport.get_extra_info("socket").fileno()
+        self._loan = loan = Loan(descriptor, left=self._left, silence=self._silence)
+        running = loop.run_in_executor(self._threads, copy_context().run, loan.pour, arrived, basin)
+        try:
+            failure = await asyncio.shield(running)
+        except BaseException:
+            self.drop()
+            await ended(running)
+            raise
+        finally:
+            self._loan = None
+            loan.close()
+        if self._answer is not None:
+            if failure is None:
+                self._complete(self._answer)
+            else:
+                self.drop(failure)
+        return failure
 
     async def drain(self) -> None:
         """Wait until the system takes more.

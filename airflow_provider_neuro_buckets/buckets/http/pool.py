@@ -7,6 +7,7 @@ import re
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 from airflow_provider_neuro_buckets.buckets.config import BucketsConfig
@@ -34,7 +35,7 @@ async def open_connections(config: BucketsConfig) -> AsyncIterator[Connections]:
     business of the caller's own window, and what is tried again that of
     :mod:`~airflow_provider_neuro_buckets.buckets.retry`.
     """
-    connections = Connections(silence=config.timeout_seconds, tls=own_trust(config))
+    connections = Connections(silence=config.timeout_seconds, most=config.max_concurrency, tls=own_trust(config))
     try:
         yield connections
     finally:
@@ -45,11 +46,13 @@ class Connections:
     """Open connections, by host. Belongs to one event loop.
 
     :param silence: seconds without a byte after which a request is given up.
+    :param most: requests at once; so many large bodies have a thread each.
     :param tls: whom to trust; `None` for whom this machine trusts.
     """
 
-    def __init__(self, *, silence: float | None, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, silence: float | None, most: int = 64, tls: ssl.SSLContext | None = None) -> None:
         self._silence = silence
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix="blobs")
         self._tls = tls
         self._hosts: dict[str, _Pool] = {}
 
@@ -70,7 +73,7 @@ class Connections:
         address, target = parts.groups()
         pool = self._hosts.get(address)
         if pool is None:
-            pool = self._hosts[address] = _Pool(Host(address), self._silence)
+            pool = self._hosts[address] = _Pool(Host(address), self._silence, self._threads)
         head = _head(method, target, pool.host.name, headers, body)
         connection = pool.take()
         if connection is None:
@@ -82,13 +85,15 @@ class Connections:
         """Close all connections; what is under way on them breaks."""
         for pool in self._hosts.values():
             await pool.close()
+        self._threads.shutdown(wait=False)
 
 
 class _Pool:
     """The connections to one host."""
 
-    def __init__(self, host: Host, silence: float | None) -> None:
+    def __init__(self, host: Host, silence: float | None, threads: Executor) -> None:
         self.host = host
+        self._threads = threads
         self._silence = silence
         self._all: set[Connection] = set()
         self._is_empty = asyncio.Event()
@@ -107,7 +112,7 @@ class _Pool:
     async def connect(self, tls: ssl.SSLContext | None) -> Connection:
         """Return a new connection."""
         seconds = min(CONNECT_SECONDS, self._silence or CONNECT_SECONDS)
-        connection = Connection(self._silence, idle=self._keep, lost=self._forget)
+        connection = Connection(self._silence, threads=self._threads, idle=self._keep, lost=self._forget)
         await self.host.connect(connection, tls=tls, seconds=seconds)
         if self._is_closed:
             connection.drop()

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, ConfigurationError
+from airflow_provider_neuro_buckets.buckets.http.pouring import Basin
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
 
@@ -163,9 +164,8 @@ def may_copy_inside(source: Site, destination: Site) -> bool:
     It must be one service; and who writes must be able to read, which credentials made for one bucket are only within
     it. What a service refuses in spite of this is streamed.
     """
-    return source.service == destination.service and (
-        source.bucket == destination.bucket or source.rights == destination.rights
-    )
+    has_right = source.bucket == destination.bucket or source.rights == destination.rights
+    return source.service == destination.service and has_right
 
 
 class Body(Protocol):
@@ -179,6 +179,10 @@ class Body(Protocol):
 
     async def arrived(self) -> bytes:
         """Return all of the bytes, or those that came before the connection broke."""
+        ...
+
+    async def pour(self, basin: Basin) -> None:
+        """Let a thread put the bytes into a basin; raise as `chunks`, or what that raises. Then the thread is gone."""
         ...
 
 

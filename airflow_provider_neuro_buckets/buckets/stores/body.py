@@ -8,9 +8,10 @@ from http import HTTPStatus
 
 from airflow_provider_neuro_buckets.buckets.errors import Conflict, InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.http.answer import Answer
+from airflow_provider_neuro_buckets.buckets.http.pouring import Basin
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, ByteRange, Bytes
 from airflow_provider_neuro_buckets.buckets.stores.direct import DirectLane, Request
-from airflow_provider_neuro_buckets.buckets.stores.receiving import SlowReader, arrived, chunks_of
+from airflow_provider_neuro_buckets.buckets.stores.receiving import SlowReader, arrived, chunks_of, pour
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,10 @@ class StreamedBody:
     async def arrived(self) -> bytes:
         """Return all of the bytes, or those that came before the connection broke."""
         return await arrived(self._answer, expected=self._expected, what=self._what, slowly=self._slowly)
+
+    async def pour(self, basin: Basin) -> None:
+        """Let a thread put the bytes into a basin as they arrive."""
+        await pour(self._answer, basin, expected=self._expected, what=self._what, slowly=self._slowly)
 
 
 class Reading:

@@ -10,8 +10,12 @@ from functools import partial
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer, TransientError, Unavailable
 from airflow_provider_neuro_buckets.buckets.http.answer import Answer
 from airflow_provider_neuro_buckets.buckets.http.faults import network_errors
+from airflow_provider_neuro_buckets.buckets.http.pouring import Basin, fill
 from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.stores.base import Bytes
+from airflow_provider_neuro_buckets.buckets.threads import Behind
+
+_HANDED_OVER = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +90,32 @@ async def arrived(answer: Answer, *, expected: int, what: str, slowly: SlowReade
             parts.append(part)
     only = parts[0] if len(parts) == 1 else None
     return only if isinstance(only, bytes) else b"".join(parts)
+
+
+async def pour(answer: Answer, basin: Basin, *, expected: int, what: str, slowly: SlowReader | None = None) -> None:
+    """Let threads put a body into a basin as it arrives: one that reads the socket, where that can be.
+
+    Raises what :func:`chunks_of` does, and what the basin raises. What came until then is in the basin.
+    """
+    if slowly is None and answer.can_pour:
+        failure = await answer.pour(basin)
+        with network_errors(what):
+            if failure is not None:
+                raise failure
+        return
+    chunks: list[Bytes] = []
+    size = 0
+    broken: TransientError | None = None
+    async with Behind() as behind:
+        try:
+            async for chunk in chunks_of(answer, expected=expected, what=what, slowly=slowly):
+                chunks.append(chunk)
+                size += len(chunk)
+                if size >= _HANDED_OVER:
+                    await behind.do(partial(fill, basin, *chunks))
+                    chunks, size = [], 0
+        except TransientError as error:
+            broken = error
+        await behind.do(partial(fill, basin, *chunks))
+    if broken is not None:
+        raise broken

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from airflow_provider_neuro_buckets.buckets.errors import (
@@ -149,14 +149,12 @@ async def read_resumed(
     :raises Conflict: the blob is no longer the version of `meta`.
     :raises TransientError: it broke several times without a byte in between.
     """
-    fruitless = 0
+    breaks = Breaks(store, meta, first_pause)
     while start < stop:
-        span = None if (start, stop) == (0, meta.size) else ByteRange(start, stop)
-        begun, most = start, RESUMES_WITHOUT_PROGRESS
+        begun = start
         failure: BucketsError | None = None
         try:
-            async with store.read(meta.key, span=span, etag=meta.etag) as body:
-                _check_size(store, meta, body)
+            async with opened(store, meta, start, stop) as body:
                 try:
                     async for chunk in body.chunks():
                         start += len(chunk)
@@ -164,17 +162,46 @@ async def read_resumed(
                 except TransientError as error:
                     failure = error
         except (Conflict, InvalidAnswer) as error:
-            if await _is_other(store, meta):
-                raise
-            failure, most = error, WRONG_ANSWERS
-        if failure is not None:
-            fruitless = fruitless + 1 if start == begun else 0
-            if fruitless > most:
-                raise failure
-        if start < stop:
-            pause = first_pause * 2**fruitless
-            log.warning("%s; going on at byte %d in %.1f s", failure, start, pause)
-            await asyncio.sleep(pause)
+            failure = error
+        if failure is not None and start < stop:
+            await breaks.after(failure, at=start, has_moved=start > begun)
+
+
+@asynccontextmanager
+async def opened(store: BlobStore, meta: BlobMeta, start: int, stop: int) -> AsyncIterator[Body]:
+    """Ask for the bytes ``[start, stop)`` of one version of a blob.
+
+    :raises Conflict: there is another version; `InvalidAnswer` where the answer is not what was asked for.
+    """
+    span = None if (start, stop) == (0, meta.size) else ByteRange(start, stop)
+    async with store.read(meta.key, span=span, etag=meta.etag) as body:
+        _check_size(store, meta, body)
+        yield body
+
+
+class Breaks:
+    """What is done about the breaks of one reading: it goes on after a pause, or ends.
+
+    :param pause: seconds; doubled each time that nothing came since the last break.
+    """
+
+    def __init__(self, store: BlobStore, meta: BlobMeta, pause: float = FIRST_PAUSE) -> None:
+        self._store = store
+        self._meta = meta
+        self._pause = pause
+        self._fruitless = 0
+
+    async def after(self, failure: BucketsError, *, at: int, has_moved: bool) -> None:
+        """Return when it is time to go on at a byte, or raise what broke the reading."""
+        is_wrong = isinstance(failure, Conflict | InvalidAnswer)
+        if is_wrong and await _is_other(self._store, self._meta):
+            raise failure
+        self._fruitless = 0 if has_moved else self._fruitless + 1
+        if self._fruitless > (WRONG_ANSWERS if is_wrong else RESUMES_WITHOUT_PROGRESS):
+            raise failure
+        pause = self._pause * 2**self._fruitless
+        log.warning("%s; going on at byte %d in %.1f s", failure, at, pause)
+        await asyncio.sleep(pause)
 
 
 async def _is_other(store: BlobStore, meta: BlobMeta) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes
 from airflow_provider_neuro_buckets.buckets.stores.checksums import CRCS, Checksum
@@ -33,35 +32,25 @@ class Crcs:
         self._spans: dict[int, tuple[int, int]] = {}
         """By where it ends: where a span begins, and its checksum. None reaches over the end of a part."""
 
-    def add(self, start: int, *content: Bytes) -> None:
-        """Take bytes that are in the file by now, those of several buffers one after the other.
-
-        Blocking: run in a thread.
-        """
+    def add(self, start: int, content: Bytes) -> None:
+        """Take bytes that are in the file by now. Blocking: run in a thread."""
+        rest = memoryview(content)
         with self._lock:
             begun, crc = self._spans.pop(start, (start, 0)) if start % self._every else (start, 0)
-        for at, piece in self._cut(start, content):
-            if at % self._every == 0 and at > begun:
-                self._keep(begun, at, crc)
-                begun, crc = at, 0
+        while rest:
+            if start % self._every == 0 and start > begun:
+                self._keep(begun, start, crc)
+                begun, crc = start, 0
+            piece = rest[: self._every - start % self._every]
             crc = self._function(piece, crc)
-            start = at + piece.nbytes
+            start += piece.nbytes
+            rest = rest[piece.nbytes :]
         self._keep(begun, start, crc)
 
     def add_written(self, start: int, stop: int) -> None:
         """Take the bytes ``[start, stop)``, which are in the file by now. Blocking: run in a thread."""
         for at in range(start, stop, MIB):
             self.add(at, self._read(at, min(at + MIB, stop)))
-
-    def _cut(self, at: int, content: tuple[Bytes, ...]) -> Iterator[tuple[int, memoryview]]:
-        """Yield the bytes in pieces that end where a part does, and where each begins."""
-        for one in content:
-            rest = memoryview(one)
-            while rest:
-                piece = rest[: self._every - at % self._every]
-                yield at, piece
-                at += piece.nbytes
-                rest = rest[piece.nbytes :]
 
     def _keep(self, start: int, stop: int, crc: int) -> None:
         with self._lock:

@@ -59,15 +59,10 @@ class Digests:
         self._read = read
         self._parts = [_Part(at, min(at + part, size)) for at in range(0, size, part)]
 
-    def add(self, start: int, *content: Bytes) -> None:
-        """Take bytes that are in the file by now, those of several buffers one after the other.
-
-        Blocking: run in a thread.
-        """
-        for one in content:
-            view = memoryview(one)
-            self._add(start, view.nbytes, view)
-            start += view.nbytes
+    def add(self, start: int, content: Bytes) -> None:
+        """Take bytes that are in the file by now. Blocking: run in a thread."""
+        view = memoryview(content)
+        self._add(start, view.nbytes, view)
 
     def add_written(self, start: int, stop: int) -> None:
         """Take the bytes ``[start, stop)``, which are in the file by now. Blocking: run in a thread."""

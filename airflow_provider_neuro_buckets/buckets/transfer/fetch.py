@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import stat
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
 from airflow_provider_neuro_buckets.buckets.errors import (
     ConfigurationError,
@@ -20,13 +20,13 @@ from airflow_provider_neuro_buckets.buckets.errors import (
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Proof
 from airflow_provider_neuro_buckets.buckets.stores.checksums import CRCS
-from airflow_provider_neuro_buckets.buckets.threads import Behind, in_thread, made_in_thread
+from airflow_provider_neuro_buckets.buckets.threads import in_thread, made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
     can_compare,
     is_content_of,
     likely_parts,
 )
-from airflow_provider_neuro_buckets.buckets.transfer.content import Piece, read_pieces, read_range
+from airflow_provider_neuro_buckets.buckets.transfer.content import read_range
 from airflow_provider_neuro_buckets.buckets.transfer.crcs import Crcs
 from airflow_provider_neuro_buckets.buckets.transfer.crew import share
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
@@ -44,6 +44,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     gaps,
     plan_ranges,
 )
+from airflow_provider_neuro_buckets.buckets.transfer.pouring import Pieces, pour_range
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
 from airflow_provider_neuro_buckets.buckets.transfer.tries import ONLY_TRY, Tries
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
@@ -265,22 +266,22 @@ class Fetcher:
         digests = await self._digests(meta, target)
         part = digests.part if digests is not None else None
 
-        def write(piece: Piece) -> None:
-            target.write(piece.at, *piece.chunks)
+        loop = asyncio.get_running_loop()
+
+        def take(at: int, piece: memoryview) -> None:
+            target.write(at, piece)
             if digests is not None:
-                digests.add(piece.at, *piece.chunks)
+                digests.add(at, piece)
+            loop.call_soon_threadsafe(step, piece.nbytes)
+
+        def step(size: int) -> None:
+            nonlocal received
+            received += size
+            self.reporter.step(wanted.relative, received, meta.size)
 
         async def fetch(span: ByteRange) -> None:
-            nonlocal received
-            async with (
-                self.window.slot(min(len(span), PART)),  # what waits to be written is never so much
-                Behind() as behind,
-                aclosing(read_pieces(self.store, meta, span.start, span.stop)) as pieces,
-            ):
-                async for piece in pieces:
-                    await behind.do(partial(write, piece))
-                    received += piece.size
-                    self.reporter.step(wanted.relative, received, meta.size)
+            async with self.window.slot(min(len(span), PART)):  # what waits to be written is never so much
+                await pour_range(self.store, meta, Pieces(span.start, span.stop, take))
 
         missing = (span for start, stop in gaps(written, meta.size) for span in plan_ranges(start, stop, part=part))
         await share(missing, fetch, workers=min(self.window.max_concurrency, STREAMS))

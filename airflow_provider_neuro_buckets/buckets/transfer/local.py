@@ -294,10 +294,10 @@ class LocalTarget:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.ftruncate(self._file, size)
 
-    def write(self, at: int, *content: Bytes) -> None:
-        """Write bytes at an offset, those of several buffers one after the other."""
+    def write(self, at: int, content: Bytes) -> None:
+        """Write bytes at an offset."""
         with naming(self._path):
-            write_at(self._file, at, *content)
+            write_at(self._file, at, content)
 
     def copy(self, source: Source, size: int) -> None:
         """Write the first `size` bytes of another file."""

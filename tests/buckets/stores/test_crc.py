@@ -73,5 +73,5 @@ sys.modules["isal"] = sys.modules["isal.isal_zlib"] = None
 from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
 print(Crc.CRC32.function(b"6789", Crc.CRC32.function(b"12345", 0)) == 0xCBF43926)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from airflow_provider_neuro_buckets.buckets.errors import BucketsError, TransientError
+from airflow_provider_neuro_buckets.buckets.http.pouring import Basin, fill
 from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.stores.base import (
     BlobMeta,
@@ -28,6 +30,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     nobody,
 )
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum
+from airflow_provider_neuro_buckets.buckets.threads import in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Remote
 from conformance.rigs.base import Rig
 
@@ -70,6 +73,10 @@ class WatchedBody:
             async for chunk in self.chunks():
                 content += chunk
         return content
+
+    async def pour(self, basin: Basin) -> None:
+        async for chunk in self.chunks():
+            await in_thread(partial(fill, basin, chunk))
 
 
 class WatchedUpload:
