@@ -15,7 +15,6 @@ VALUES = {"NamedTuple", "Enum", "StrEnum", "IntEnum", "Protocol", "TypedDict"}
 
 TOGETHER = {
     "buckets.transfer.copying": "a copy, and what it remembers of the services that refused",
-    "buckets.transfer.crew": "both keep count of what is in flight, for the same transfers",
     "buckets.transfer.local": "the two ends of a local transfer, which share how a folder is opened",
     "buckets.transfer.placing": "the tree of names, and the files that wait until it is known",
     "buckets.transfer.window": "a window is two meters",

@@ -13,7 +13,8 @@ from multidict import CIMultiDict
 
 from airflow_provider_neuro_buckets.buckets.http.answer import Answer, Chunk
 from airflow_provider_neuro_buckets.buckets.http.faults import Broken
-from airflow_provider_neuro_buckets.buckets.http.pouring import Basin, Loan
+from airflow_provider_neuro_buckets.buckets.http.lending import Loan
+from airflow_provider_neuro_buckets.buckets.http.pouring import Basin
 from airflow_provider_neuro_buckets.buckets.http.sending import Outgoing, send
 from airflow_provider_neuro_buckets.buckets.pace import Pace
 from airflow_provider_neuro_buckets.buckets.threads import ended

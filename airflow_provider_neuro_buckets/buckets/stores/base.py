@@ -161,8 +161,7 @@ def nobody(_: int) -> None:
 def may_copy_inside(source: Site, destination: Site) -> bool:
     """Whether a service may be asked to copy from one bucket to another, so that no byte passes through here.
 
-    It must be one service; and who writes must be able to read, which credentials made for one bucket are only within
-    it. What a service refuses in spite of this is streamed.
+    It must be one service, and who writes must have the right to read. What it refuses in spite of this is streamed.
     """
     has_right = source.bucket == destination.bucket or source.rights == destination.rights
     return source.service == destination.service and has_right
