@@ -29,6 +29,4 @@ async def seaweedfs(servers: Servers) -> AsyncIterator[Rig]:
 def impatient(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - it is that of the platform
     """The same of the storage, and of what goes on where it broke."""
     monkeypatch.setattr(opening, "DATA", RetryPolicy(first_wait=0.002))
-    defaults = content.read_resumed.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "first_pause", 0.002)
+    monkeypatch.setattr(content, "FIRST_PAUSE", 0.002)

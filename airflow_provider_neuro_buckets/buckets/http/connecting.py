@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import threading
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -22,6 +23,8 @@ METADATA_ADDRESSES = frozenset({"fd00:ec2::254", "100.100.100.200", "168.63.129.
 """Where AWS, Alibaba and Azure tell a machine about itself, besides link-local addresses."""
 NAME_SECONDS = 30.0
 _NEXT_ADDRESS_SECONDS = 0.25
+_trust_is_read = threading.Lock()
+"""Many connections may begin at once; without it each would read."""
 
 
 class Host:
@@ -153,9 +156,14 @@ def own_trust(config: BucketsConfig) -> ssl.SSLContext | None:
         ) from None
 
 
-@lru_cache(maxsize=1)
 def usual_trust() -> ssl.SSLContext:
     """Return whom this machine trusts. Blocking, once: it reads some hundred certificates."""
+    with _trust_is_read:
+        return _usual_trust()
+
+
+@lru_cache(maxsize=1)
+def _usual_trust() -> ssl.SSLContext:
     return _http1(ssl.create_default_context())
 
 

@@ -304,11 +304,12 @@ class Connection(asyncio.BufferedProtocol):
             return
         headers = CIMultiDict(self._lines)
         self._keeps = parser.should_keep_alive()
-        self._is_until_end = False
-        if "Transfer-Encoding" not in headers:
+        if (encoding := headers.get("Transfer-Encoding")) is None:
             length = headers.get("Content-Length")
             self._is_until_end = length is None
             self._left = None if length is None else int(length)
+        else:
+            self._is_until_end = not encoding.lower().endswith("chunked")
         answer.begin(status, headers)
         if self._is_head:
             self._left = None

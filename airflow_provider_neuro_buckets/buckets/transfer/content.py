@@ -137,19 +137,16 @@ async def vouches_for_md5(store: BlobStore, meta: BlobMeta) -> bool:
     return now.etag != meta.etag or now.md5 is not None
 
 
-async def read_resumed(
-    store: BlobStore, meta: BlobMeta, start: int, stop: int, *, first_pause: float = FIRST_PAUSE
-) -> AsyncGenerator[Bytes, None]:
+async def read_resumed(store: BlobStore, meta: BlobMeta, start: int, stop: int) -> AsyncGenerator[Bytes, None]:
     """Yield the bytes ``[start, stop)`` of one version of a blob, going on where a connection broke.
 
     What the store could not even begin to read is its own matter: it has tried again already. An answer of another
     version, or not of what was asked for, is wrong while the blob still is that of `meta`: then it is asked for again.
 
-    :param first_pause: seconds before going on; doubled each time that nothing came in between.
     :raises Conflict: the blob is no longer the version of `meta`.
     :raises TransientError: it broke several times without a byte in between.
     """
-    breaks = Breaks(store, meta, first_pause)
+    breaks = Breaks(store, meta)
     while start < stop:
         begun = start
         failure: BucketsError | None = None
@@ -182,13 +179,12 @@ async def opened(store: BlobStore, meta: BlobMeta, start: int, stop: int) -> Asy
 class Breaks:
     """What is done about the breaks of one reading: it goes on after a pause, or ends.
 
-    :param pause: seconds; doubled each time that nothing came since the last break.
+    The pause doubles each time that nothing came since the last break.
     """
 
-    def __init__(self, store: BlobStore, meta: BlobMeta, pause: float = FIRST_PAUSE) -> None:
+    def __init__(self, store: BlobStore, meta: BlobMeta) -> None:
         self._store = store
         self._meta = meta
-        self._pause = pause
         self._fruitless = 0
 
     async def after(self, failure: BucketsError, *, at: int, has_moved: bool) -> None:
@@ -199,7 +195,7 @@ class Breaks:
         self._fruitless = 0 if has_moved else self._fruitless + 1
         if self._fruitless > (WRONG_ANSWERS if is_wrong else RESUMES_WITHOUT_PROGRESS):
             raise failure
-        pause = self._pause * 2**self._fruitless
+        pause = FIRST_PAUSE * 2**self._fruitless
         log.warning("%s; going on at byte %d in %.1f s", failure, at, pause)
         await asyncio.sleep(pause)
 

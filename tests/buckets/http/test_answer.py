@@ -127,6 +127,11 @@ async def test_a_body_of_no_known_length_ends_with_its_connection(tls: Trust, ve
         assert server.numbers == [0, 1]
 
 
+async def test_a_body_in_an_unknown_transfer_coding_ends_with_the_connection(tls: Trust) -> None:
+    async with talk(ending(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nbegun"), tls=tls) as (server, http):
+        assert await whole(http, server.url) == b"begun"
+
+
 @pytest.mark.parametrize(
     ("answer", "came"),
     [

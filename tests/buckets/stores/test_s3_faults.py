@@ -60,6 +60,12 @@ CONTENT = b"0123456789" * 1000
 DELETED = reply(200, b"<DeleteResult></DeleteResult>")
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes on where a connection broke does so without a pause."""
+    monkeypatch.setattr(content, "FIRST_PAUSE", 0.0)
+
+
 # What is tried again, and what is not
 
 
@@ -184,6 +190,7 @@ async def test_a_body_that_breaks_off_and_was_replaced_is_a_conflict() -> None:
             _ = [chunk async for chunk in read_content(store, "key")]
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_a_body_that_breaks_off_again_and_again_without_a_byte_is_given_up_f25() -> None:
     choose = by_method(
         HEAD=in_turn(blob(CONTENT)),
@@ -192,7 +199,7 @@ async def test_a_body_that_breaks_off_again_and_again_without_a_byte_is_given_up
     async with crafted(choose) as server, store_at(server) as store:
         meta = await store.head("key")
         with pytest.raises(Unavailable):
-            _ = [chunk async for chunk in read_resumed(store, meta, 0, meta.size, first_pause=0)]
+            _ = [chunk async for chunk in read_resumed(store, meta, 0, meta.size)]
         assert len(server.asked_by("GET")) == 5
 
 
@@ -218,6 +225,7 @@ async def test_a_wrong_answer_about_a_blob_that_is_still_the_same_is_asked_again
         assert len(server.asked_by("GET")) == times + 1
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("wrong", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
 async def test_a_service_that_always_answers_wrongly_is_left_after_a_few_times_f21(wrong: Answer) -> None:
     async with (
@@ -226,7 +234,7 @@ async def test_a_service_that_always_answers_wrongly_is_left_after_a_few_times_f
     ):
         meta = await store.head("key")
         with pytest.raises((Conflict, InvalidAnswer)):
-            _ = [chunk async for chunk in read_resumed(store, meta, 0, meta.size, first_pause=0)]
+            _ = [chunk async for chunk in read_resumed(store, meta, 0, meta.size)]
         assert len(server.asked_by("GET")) == 1 + content.WRONG_ANSWERS
 
 
