@@ -21,7 +21,7 @@ from airflow_provider_neuro_buckets.buckets.threads import ended
 
 READ_AT_ONCE = 1024 * 1024
 """Bytes that are asked of the socket at once while a large body arrives."""
-LARGE = 1024 * 1024
+LARGE = 512 * 1024
 """Bytes of a body for which it is worth while to wake a thread."""
 LARGEST_HEAD = 64 * 1024
 """Bytes of status and headers, those of provisional answers before it included; or of what follows a body in chunks."""

@@ -35,14 +35,14 @@ from airflow_provider_neuro_buckets.buckets.transfer.judging import judge
 from airflow_provider_neuro_buckets.buckets.transfer.local import Destination, LocalTarget, Source
 from airflow_provider_neuro_buckets.buckets.transfer.outcome import Left, Moved, may_pass
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
+    IN_MEMORY,
     PART,
     SINGLE_READ,
     STREAMS,
     Existing,
     Freshness,
     freshness_of_file,
-    gaps,
-    plan_ranges,
+    plan_missing,
 )
 from airflow_provider_neuro_buckets.buckets.transfer.pouring import Pieces, pour_range
 from airflow_provider_neuro_buckets.buckets.transfer.reporting import Reporter
@@ -163,7 +163,7 @@ class Fetcher:
                 moved = await self._continue(wanted, present if is_beginning else 0)
                 if moved is not None:
                     return moved
-        proof = await (self._small(wanted) if wanted.meta.size <= SINGLE_READ else self._large(wanted))
+        proof = await (self._small(wanted) if wanted.meta.size <= IN_MEMORY else self._large(wanted))
         return Moved(wanted.meta.size, proof)
 
     async def _continue(self, wanted: WantedBlob, present: int) -> Moved | None:
@@ -283,7 +283,7 @@ class Fetcher:
             async with self.window.slot(min(len(span), PART)):  # what waits to be written is never so much
                 await pour_range(self.store, meta, Pieces(span.start, span.stop, take))
 
-        missing = (span for start, stop in gaps(written, meta.size) for span in plan_ranges(start, stop, part=part))
+        missing = plan_missing(meta.size, written, part=part)
         await share(missing, fetch, workers=min(self.window.max_concurrency, STREAMS))
 
         def is_proven() -> bool:
@@ -297,9 +297,14 @@ class Fetcher:
         return await in_thread(is_proven)
 
     async def _digests(self, meta: BlobMeta, target: LocalTarget) -> Digests | Crcs | None:
-        """Return what digests a large blob as it arrives: its CRC, where there is one, is less work than MD5s."""
-        async with self.window.slot(0):
-            checksum = await self.store.checksum(meta)
+        """Return what digests a blob as it arrives: its CRC, where there is one, is less work than MD5s.
+
+        To ask for that is a request, which is worth while for a large one.
+        """
+        checksum = None
+        if meta.size > SINGLE_READ:
+            async with self.window.slot(0):
+                checksum = await self.store.checksum(meta)
         kind = CRCS.get(checksum.algorithm) if checksum is not None else None
         if checksum is not None and kind is not None and kind.function is not None:
             return Crcs(size=meta.size, checksum=checksum, function=kind.function, read=target.read)

@@ -11,6 +11,8 @@ from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange, PartLi
 
 MIB = 1024 * 1024
 PART = 8 * MIB
+IN_MEMORY = MIB
+"""A blob up to this size is held in memory until it is written; of larger ones a file is filled as they arrive."""
 SINGLE_READ = 2 * PART
 """A blob up to this size is read in one request; larger ones in parallel ranges."""
 STREAMS = 8
@@ -119,6 +121,15 @@ def plan_ranges(start: int, stop: int, *, part: int | None = None, longest: int 
             upto = begun + max(step // part, 1) * part
         yield ByteRange(start, min(upto, stop))
         start = upto
+
+
+def plan_missing(size: int, written: Iterable[ByteRange], *, part: int | None = None) -> Iterator[ByteRange]:
+    """Return the ranges to read of a blob of which some are there; `part` as in :func:`plan_ranges`."""
+    for start, stop in gaps(written, size):
+        if size <= SINGLE_READ:
+            yield ByteRange(start, stop)
+        else:
+            yield from plan_ranges(start, stop, part=part)
 
 
 def gaps(written: Iterable[ByteRange], size: int) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Remote
-from airflow_provider_neuro_buckets.buckets.transfer.plan import MIB, PART, SINGLE_READ
+from airflow_provider_neuro_buckets.buckets.transfer.plan import IN_MEMORY, MIB, PART, SINGLE_READ
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
 from buckets.transfer.asking import download, upload, window
 from buckets.transfer.front import behind
@@ -119,6 +119,17 @@ async def test_bytes_in_flight_never_exceed_the_buffer_and_every_byte_passes_the
     assert through.most_bytes <= room
     assert through.passed == sum(map(len, tree.values()))
     assert snapshot(tmp_path / "dst") == tree
+
+
+@pytest.mark.parametrize("size", [IN_MEMORY, IN_MEMORY + 1, SINGLE_READ])
+async def test_a_blob_that_is_not_large_is_one_request(aws: Rig, tmp_path: Path, size: int) -> None:
+    content = random.Random(4).randbytes(size)
+    await aws.store.write("x", content)
+    there, store = remote(aws, "")
+    report = await download(there, tmp_path / "dst")
+    assert (tmp_path / "dst" / "x").read_bytes() == content
+    assert report.verified == 1
+    assert [call.verb for call in store.calls if call.verb not in {"pages", "chunk"}] == ["read"]
 
 
 async def test_a_buffer_smaller_than_a_part_still_moves_everything(aws: Rig, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     LONGEST_RANGE,
     MIB,
     PART,
+    SINGLE_READ,
     STREAMS,
     Existing,
     Freshness,
@@ -21,6 +22,7 @@ from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     freshness_of_blob,
     freshness_of_file,
     gaps,
+    plan_missing,
     plan_parts,
     plan_ranges,
 )
@@ -80,6 +82,18 @@ def test_gaps_are_what_lies_between_before_and_behind() -> None:
     assert list(gaps(written, 12)) == [(0, 2), (5, 7), (9, 12)]
     assert list(gaps([], 3)) == [(0, 3)]
     assert list(gaps([ByteRange(0, 3)], 3)) == []
+
+
+def test_what_is_missing_of_a_blob_that_is_not_large_is_read_in_one_request_each() -> None:
+    assert list(plan_missing(SINGLE_READ, [])) == [ByteRange(0, SINGLE_READ)]
+    assert list(plan_missing(SINGLE_READ, [ByteRange(MIB, PART)])) == [ByteRange(0, MIB), ByteRange(PART, SINGLE_READ)]
+
+
+def test_what_is_missing_of_a_large_blob_is_read_in_ranges_side_by_side() -> None:
+    size, written = 10 * PART, ByteRange(PART, 2 * PART)
+    spans = list(plan_missing(size, [written]))
+    assert len(spans) == 9
+    assert tiles(sorted([*spans, written], key=lambda span: span.start), 0, size)
 
 
 def test_a_file_of_more_than_ten_thousand_usual_parts_gets_larger_ones_f55() -> None:
