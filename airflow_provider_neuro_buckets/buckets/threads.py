@@ -35,9 +35,7 @@ class Behind:
         if error is None:
             await self._end()
         elif self._running is not None:
-            await ended(self._running)
-            if not self._running.cancelled():
-                self._running.exception()  # the first failure is told, this would be the second
+            await ended(self._running)  # the first failure is told, this would be the second
 
     async def do(self, work: Callable[[], None]) -> None:
         """Begin work once what was begun before has ended; what that raised is raised here."""
@@ -84,9 +82,14 @@ async def _result(running: asyncio.Future[T]) -> T:
 
 
 async def ended(running: asyncio.Future[T]) -> None:
-    """Wait for the end of work, however often that is cancelled: the caller is told once, by what it raises."""
+    """Wait for the end of work, however often that is cancelled: the caller is told once, by what it raises.
+
+    What the work raised is not complained of, whoever asks for it or does not.
+    """
     while not running.done():
         try:
             await asyncio.wait([running])
         except asyncio.CancelledError:
             continue
+    if not running.cancelled():
+        running.exception()

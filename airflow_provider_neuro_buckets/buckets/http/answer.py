@@ -121,18 +121,18 @@ class Answer:
         """Whether :meth:`pour` may be called: much is still to come, of known length, and not through TLS."""
         return not self._is_over and self._way.can_pour
 
-    async def pour(self, basin: Basin) -> OSError | None:
+    async def pour(self, basin: Basin) -> None:
         """Let a thread put the rest of the body into a basin; it reads the socket itself. Called once, at last.
 
-        Cancelled, it ends the connection, and waits for that thread.
-
-        :returns: what broke the connection, if something did; what had come until then is in the basin. What the basin
-            raises is raised, and ends the connection.
+        What breaks the connection is raised by the next :meth:`read`; what had come until then is in the basin. What
+        the basin raises is raised here, and ends the connection. So does a cancellation, which waits for the thread.
         """
         arrived = tuple(self._chunks)
         self._chunks.clear()
         self._unread = 0
-        return await self._way.pour(arrived, basin)
+        failure = await self._way.pour(arrived, basin)
+        if failure is not None and self._error is None:
+            self._error = failure
 
     def end(self) -> None:
         """Have done with it: drop the connection if more is to come."""

@@ -144,19 +144,17 @@ class Connection(asyncio.BufferedProtocol):
 
     async def pour(self, arrived: Sequence[Chunk], basin: Basin) -> OSError | None:
         """Let a thread put the rest of a body into a basin, after what has arrived of it."""
-        loop, transport = asyncio.get_running_loop(), self.transport
+        transport, left = self.transport, self._left or 0
         assert transport is not None
-        assert self._left is not None
         transport.pause_reading()
-        descriptor = transport.get_extra_info("socket").fileno()
-        self._loan = loan = Loan(descriptor, left=self._left, silence=self._silence)
-        running = loop.run_in_executor(self._threads, copy_context().run, loan.pour, arrived, basin)
         try:
-            failure = await asyncio.shield(running)
-        except BaseException:
-            self.drop()
-            await ended(running)
-            raise
+            loan = Loan(transport.get_extra_info("socket").fileno(), left=left, silence=self._silence)
+        except OSError as error:  # there is no descriptor to be had
+            self.drop(error)
+            return error
+        self._loan = loan
+        try:
+            failure = await self._poured(loan, arrived, basin)
         finally:
             self._loan = None
             loan.close()
@@ -166,6 +164,19 @@ class Connection(asyncio.BufferedProtocol):
             else:
                 self.drop(failure)
         return failure
+
+    async def _poured(self, loan: Loan, arrived: Sequence[Chunk], basin: Basin) -> OSError | None:
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._threads, copy_context().run, loan.pour, arrived, basin)
+        try:
+            return await asyncio.shield(running)
+        except BaseException:
+            self.drop()
+            if not loan.recall():
+                await ended(running)
+            raise
+        finally:
+            del running  # an error of the basin refers to this frame
 
     async def drain(self) -> None:
         """Wait until the system takes more.
@@ -196,6 +207,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note of the end."""
         self.is_lost = True
+        if self._loan is not None:
+            self._loan.end()
         self.resume_writing()  # whoever waits for that sees the end
         answer, self._answer = self._answer, None
         if answer is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -28,13 +30,16 @@ class Loan:
         self.left = left
         self._socket = socket.socket(fileno=os.dup(descriptor))
         # Never without: what blocks here would block in the event loop as well.
-        self._socket.settimeout(_WEEK if silence is None else silence)
+        self._socket.settimeout(min(silence or _WEEK, _WEEK))
+        self._taken = threading.Lock()
 
     def pour(self, arrived: Iterable[bytes | memoryview], basin: Basin) -> OSError | None:
         """Put what has arrived into a basin, and then what is still to come. Blocking: run in a thread.
 
         :returns: what broke the connection, if something did. What the basin raises is raised.
         """
+        if not self._taken.acquire(blocking=False):
+            return None
         fill(basin, *arrived)
         while self.left:
             room = basin.room()
@@ -48,9 +53,17 @@ class Loan:
             basin.add(size)
         return None
 
+    def recall(self) -> bool:
+        """Let no thread begin any more; return whether none has."""
+        return self._taken.acquire(blocking=False)
+
     def end(self) -> None:
-        """Let the thread see the end of the connection, if it waits."""
+        """Let the thread see the end of the connection, if it waits, and the other side as well.
+
+        That one may wait for room: it would not hear of an orderly end.
+        """
         with suppress(OSError):  # the other side has ended it
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

@@ -95,13 +95,12 @@ async def arrived(answer: Answer, *, expected: int, what: str, slowly: SlowReade
 async def pour(answer: Answer, basin: Basin, *, expected: int, what: str, slowly: SlowReader | None = None) -> None:
     """Let threads put a body into a basin as it arrives: one that reads the socket, where that can be.
 
-    Raises what :func:`chunks_of` does, and what the basin raises. What came until then is in the basin.
+    Raises what :func:`chunks_of` does, and what the basin raises. What came before a connection broke is in the basin.
     """
     if slowly is None and answer.can_pour:
-        failure = await answer.pour(basin)
+        await answer.pour(basin)
         with network_errors(what):
-            if failure is not None:
-                raise failure
+            await answer.read()  # nothing, or what broke it
         return
     chunks: list[Bytes] = []
     size = 0
@@ -118,4 +117,7 @@ async def pour(answer: Answer, basin: Basin, *, expected: int, what: str, slowly
             broken = error
         await behind.do(partial(fill, basin, *chunks))
     if broken is not None:
-        raise broken
+        try:
+            raise broken
+        finally:
+            del broken  # it refers to this frame

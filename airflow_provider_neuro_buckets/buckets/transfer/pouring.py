@@ -60,4 +60,7 @@ async def pour_range(store: BlobStore, meta: BlobMeta, pieces: Pieces) -> None:
         except (Conflict, InvalidAnswer) as error:
             failure = error
         if failure is not None and pieces.at < pieces.stop:
-            await breaks.after(failure, at=pieces.at, has_moved=pieces.at > begun)
+            try:
+                await breaks.after(failure, at=pieces.at, has_moved=pieces.at > begun)
+            finally:
+                failure = None  # raised, it refers to this frame, and keeps the buffer
