@@ -18,6 +18,8 @@ SINGLE_READ = 2 * PART
 STREAMS = 8
 """So many ranges side by side are enough; more of them cost the server and the client CPU time, and disks seeks."""
 LONGEST_RANGE = 64 * MIB
+IN_ORDER = 2 * PART
+"""A range of a blob with one MD5 of the whole: that goes through it in order, and what is far ahead of it has to wait."""
 
 CLOCK_ERROR = 2.0
 """Seconds by which two times may be wrong: servers date answers and blobs in whole seconds."""
@@ -111,6 +113,8 @@ def plan_ranges(start: int, stop: int, *, part: int | None = None, longest: int 
     step = min(max(PART, _up_to_mib((stop - start) // STREAMS)), longest)
     if part is None or part < MIB:
         part = step
+    elif part >= stop:
+        step = min(step, IN_ORDER)
     count = round(part / step)
     while start < stop:
         begun = start // part * part

@@ -11,6 +11,7 @@ from airflow_provider_neuro_buckets.buckets.errors import ConfigurationError
 from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange, PartLimits
 from airflow_provider_neuro_buckets.buckets.transfer.plan import (
     CLOCK_ERROR,
+    IN_ORDER,
     LONGEST_RANGE,
     MIB,
     PART,
@@ -67,6 +68,10 @@ def test_a_large_blob_is_read_in_long_ranges_that_fit_its_parts(part: int, wante
     spans = list(plan_ranges(0, 512 * MIB, part=part))
     assert {len(span) for span in spans[:-1]} == {wanted}
     assert len(spans) >= STREAMS
+
+
+def test_a_blob_with_one_md5_of_the_whole_is_read_in_short_ranges() -> None:
+    assert {len(span) for span in plan_ranges(0, 512 * MIB, part=512 * MIB)} == {IN_ORDER}
 
 
 def test_ranges_that_are_held_in_memory_are_as_short_as_is_asked_for() -> None:
