@@ -19,7 +19,7 @@ STREAMS = 8
 """So many ranges side by side are enough; more of them cost the server and the client CPU time, and disks seeks."""
 LONGEST_RANGE = 64 * MIB
 IN_ORDER = 2 * PART
-"""A range of a blob with one MD5 of the whole: that goes through it in order, and what is far ahead of it has to wait."""
+"""A range of a blob with one MD5 of the whole, which goes through it in order: what is far ahead of it has to wait."""
 
 CLOCK_ERROR = 2.0
 """Seconds by which two times may be wrong: servers date answers and blobs in whole seconds."""
