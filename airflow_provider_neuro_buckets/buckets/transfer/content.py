@@ -216,11 +216,6 @@ class Piece:
     at: int
     chunks: list[Bytes]
 
-    @property
-    def size(self) -> int:
-        """Bytes of all buffers."""
-        return sum(map(len, self.chunks))
-
 
 async def read_pieces(store: BlobStore, meta: BlobMeta, start: int, stop: int) -> AsyncGenerator[Piece, None]:
     """Yield what :func:`read_resumed` does, collected to pieces that are worth to be handed to a thread.

@@ -197,6 +197,11 @@ async def whole(http: Connections, url: str, method: str = "GET") -> bytes:
         answer.end()
 
 
+def cut(content: bytes, size: int) -> list[bytes]:
+    """Return bytes in pieces of a size."""
+    return [content[at : at + size] for at in range(0, len(content), size)]
+
+
 def saying(*answers: bytes | Sequence[bytes]) -> Script:
     """Answer each request of a server with the next of the answers, for ever with the last, and keep the connection.
 

@@ -17,6 +17,7 @@ from buckets.http.scripted import (
     Trust,
     Wire,
     ask,
+    cut,
     ending,
     first,
     goes_on,
@@ -46,10 +47,6 @@ def chunked(content: bytes, *, size: int, trailers: bytes = b"") -> bytes:
     pieces = [content[at : at + size] for at in range(0, len(content), size)]
     body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
     return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n" + trailers + b"\r\n"
-
-
-def cut(answer: bytes, size: int) -> list[bytes]:
-    return [answer[at : at + size] for at in range(0, len(answer), size)]
 
 
 @pytest.mark.parametrize(

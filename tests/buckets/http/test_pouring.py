@@ -27,6 +27,7 @@ from buckets.http.scripted import (
     Trust,
     Wire,
     ask,
+    cut,
     ending,
     first,
     goes_on,
@@ -154,10 +155,6 @@ async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(HANGS_SECONDS):
         while not is_so():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.001)
-
-
-def cut(content: bytes, size: int) -> list[bytes]:
-    return [content[at : at + size] for at in range(0, len(content), size)]
 
 
 def waiting(begin: bytes, *pieces: bytes) -> Script:
