@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from itertools import repeat
 from types import MappingProxyType
 from urllib.parse import quote, unquote_plus
 from xml.sax.saxutils import escape
@@ -17,6 +18,7 @@ from botocore.credentials import Credentials
 from airflow_provider_neuro_buckets.buckets.credentials import needed
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
 from airflow_provider_neuro_buckets.buckets.models import BucketCredentials
+from airflow_provider_neuro_buckets.buckets.stores.alike import Records
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, CopySource, Page, Site
 from airflow_provider_neuro_buckets.buckets.stores.checksums import Checksum, is_computable
 from airflow_provider_neuro_buckets.buckets.stores.direct import Request
@@ -48,6 +50,7 @@ _CHECKSUM = re.compile(r"((?:[\w+/]{4})+(?:[\w+/]{2}==|[\w+/]{3}=)?)(?:-([1-9][0
 _http_time = lru_cache(parsedate_to_datetime)
 """Blobs written within a second share their time; to read it takes 20 µs."""
 _listed_time = lru_cache(datetime.fromisoformat)
+_SIZE = re.compile("[0-9]{1,30}")
 _NOT_XML = re.compile("[\x00-\x08\x0a-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -249,14 +252,13 @@ def _read_listing(body: bytes, where: str, *, decode: Callable[[str], str]) -> t
     blobs: list[Row] = []
     prefixes: list[str] = []
 
-    def on_blob(item: Mapping[str, str]) -> None:
-        blobs.append(_listed(decode(item.get("Key", "")), item, where))
+    def on_blobs(records: Records) -> None:
+        blobs.extend(_listed([decode(key) for key in records.field("Key")], records, where))
 
-    def on_prefix(item: Mapping[str, str]) -> None:
-        if "Prefix" in item:
-            prefixes.append(decode(item["Prefix"]))
+    def on_prefixes(records: Records) -> None:
+        prefixes.extend(decode(prefix) for prefix in records.texts.get("Prefix", ()))
 
-    root = parse_records(body, fields, {"Contents": on_blob, "CommonPrefixes": on_prefix})
+    root = parse_records(body, fields, {"Contents": on_blobs, "CommonPrefixes": on_prefixes})
     if root != "ListBucketResult":
         raise InvalidAnswer(
             f"the listing of {where} is not a listing but <{root}>", remedy="Check the endpoint of the bucket"
@@ -274,12 +276,16 @@ def next_token(body: bytes) -> str | None:
     return text_ahead(body, "NextContinuationToken")
 
 
-def _listed(key: str, item: Mapping[str, str], where: str) -> Row:
-    size = item.get("Size", "")
-    if not key or not (size.isascii() and size.isdecimal()):
+def _listed(keys: Sequence[str], records: Records, where: str) -> Iterable[Row]:
+    sizes = records.field("Size")
+    if not all(keys) or not all(map(_SIZE.fullmatch, sizes)):
+        key, size = next(pair for pair in zip(keys, sizes, strict=True) if not pair[0] or not _SIZE.fullmatch(pair[1]))
         raise InvalidAnswer(f"the listing of {where} has the key {key!r} with the size {size!r}")
-    etag = bare_etag(item.get("ETag"))
-    return key, int(size), etag, _time(item.get("LastModified"), _listed_time), None, md5_of_etag(etag)
+    etags = [bare_etag(etag) for etag in records.field("ETag")]
+    moments = records.field("LastModified")
+    time_of = {moment: _time(moment, _listed_time) for moment in set(moments)}
+    modified = map(time_of.__getitem__, moments)
+    return zip(keys, map(int, sizes), etags, modified, repeat(None), map(md5_of_etag, etags))
 
 
 def _time(text: str | None, read: Callable[[str], datetime]) -> datetime | None:
@@ -309,10 +315,10 @@ def parse_deletion(body: bytes, where: str) -> list[tuple[str, str, str]]:
     """
     failures: list[tuple[str, str, str]] = []
 
-    def on_error(item: Mapping[str, str]) -> None:
-        failures.append((item.get("Key", ""), item.get("Code", ""), item.get("Message", "")))
+    def on_errors(records: Records) -> None:
+        failures.extend(zip(*map(records.field, ("Key", "Code", "Message")), strict=True))
 
-    root = parse_records(body, {}, {"Error": on_error})
+    root = parse_records(body, {}, {"Error": on_errors})
     if root != "DeleteResult":
         raise InvalidAnswer(f"the answer to a deletion in {where} is not one but <{root}>")
     return failures

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
+from airflow_provider_neuro_buckets.buckets.stores.alike import Records
 from airflow_provider_neuro_buckets.buckets.stores.markup import parse_records
 from airflow_provider_neuro_buckets.buckets.stores.s3_wire import parse_listing
 
@@ -68,10 +68,11 @@ def _read(body: bytes) -> tuple[str, dict[str, str], list[tuple[str, dict[str, s
     fields: dict[str, str] = {}
     records: list[tuple[str, dict[str, str]]] = []
 
-    def on_record(name: str, record: Mapping[str, str]) -> None:
-        records.append((name, dict(record)))
+    def on_records(name: str, found: Records) -> None:
+        columns = [[(field, text) for text in texts] for field, texts in found.texts.items()]
+        records.extend((name, dict(record)) for record in zip(*columns, strict=True))
 
-    kinds = {name: (lambda record, name=name: on_record(name, record)) for name in ("C", "P")}
+    kinds = {name: (lambda found, name=name: on_records(name, found)) for name in ("C", "P")}
     return parse_records(body, fields, kinds), fields, records
 
 
