@@ -19,7 +19,7 @@ from airflow_provider_neuro_buckets.buckets.sharding.filesystems import Filesyst
 from airflow_provider_neuro_buckets.buckets.sharding.places import BucketPlace
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Proof
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import have_etag, likely_parts
-from airflow_provider_neuro_buckets.buckets.transfer.content import PARTS_IN_FLIGHT, Piece, put_content, read_pieces
+from airflow_provider_neuro_buckets.buckets.transfer.content import PARTS_IN_FLIGHT, PIECE, put_content, read_resumed
 from airflow_provider_neuro_buckets.buckets.transfer.digests import Digests
 from airflow_provider_neuro_buckets.buckets.transfer.download import refusal
 from airflow_provider_neuro_buckets.buckets.transfer.judging import refuse_if_vouched
@@ -163,15 +163,21 @@ class _Content:
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Yield it once, in order."""
-        async with aclosing(read_pieces(self._store, self._meta, 0, self._meta.size)) as pieces:
-            async for piece in pieces:
-                yield self._digested(piece)
+        at, piece = 0, bytearray()
+        async with aclosing(read_resumed(self._store, self._meta, 0, self._meta.size)) as chunks:
+            async for chunk in chunks:
+                piece += chunk
+                if len(piece) >= PIECE:
+                    yield self._digested(at, bytes(piece))
+                    at += len(piece)
+                    piece.clear()
+        if piece:
+            yield self._digested(at, bytes(piece))
 
-    def _digested(self, piece: Piece) -> bytes:
-        content = b"".join(piece.chunks)
+    def _digested(self, at: int, content: bytes) -> bytes:
         self._whole.update(content)
         if self._digests is not None and self._meta.md5 is None:
-            self._digests.add(piece.at, content)
+            self._digests.add(at, content)
         return content
 
     async def check(self) -> Proof:

@@ -7,7 +7,6 @@ import hashlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 
 from airflow_provider_neuro_buckets.buckets.errors import (
     BucketsError,
@@ -37,7 +36,6 @@ Content = Bytes | AsyncIterable[bytes]
 PART = 8 * 1024 * 1024
 PARTS_IN_FLIGHT = 4
 PIECE = 1024 * 1024
-MOST_CHUNKS = 256
 RESUMES_WITHOUT_PROGRESS = 4
 WRONG_ANSWERS = 2
 """Of a service that always answers like this, there are a thousand files: so fewer than connections that break."""
@@ -207,35 +205,6 @@ async def _is_other(store: BlobStore, meta: BlobMeta) -> bool:
     except BucketsError:
         return True
     return (now.etag, now.size) != (meta.etag, meta.size)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Bytes of a blob from offset `at` on, in the buffers in which they arrived."""
-
-    at: int
-    chunks: list[Bytes]
-
-
-async def read_pieces(store: BlobStore, meta: BlobMeta, start: int, stop: int) -> AsyncGenerator[Piece, None]:
-    """Yield what :func:`read_resumed` does, collected to pieces that are worth to be handed to a thread.
-
-    Each ends at a multiple of 1 MiB of the blob, or with the range: no block of a file is ever half written.
-    """
-    at, chunks = start, list[Bytes]()
-    async with aclosing(read_resumed(store, meta, start, stop)) as source:
-        async for chunk in source:
-            rest = memoryview(chunk)
-            while rest:
-                upto = min((start // PIECE + 1) * PIECE, stop)
-                chunks.append(rest[: upto - start])
-                start += len(chunks[-1])
-                rest = rest[len(chunks[-1]) :]
-                if start == upto:
-                    yield Piece(at, chunks)
-                    at, chunks = start, []
-                elif len(chunks) == MOST_CHUNKS:
-                    chunks = [b"".join(chunks)]
 
 
 async def read_range(
