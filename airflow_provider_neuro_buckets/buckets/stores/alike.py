@@ -48,14 +48,16 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Some records with the same fields, field by field: to look at each record would take as long as to read it."""
+    """Some records, field by field: to look at each record would take as long as to read it.
+
+    :ivar texts: of each record by the name of the field; empty for a record that does not have it.
+    """
 
     count: int
     texts: Mapping[str, Sequence[str]]
-    """Of each record by the name of the field."""
 
     def field(self, name: str) -> Sequence[str]:
-        """Return the text of one field in each record; empty texts if there is no such field."""
+        """Return the text of one field in each record; empty texts if no record has it."""
         return self.texts[name] if name in self.texts else [""] * self.count
 
 

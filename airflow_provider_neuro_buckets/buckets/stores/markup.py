@@ -7,6 +7,7 @@ takes 1.5 ms with `parse_records`, which reads records that are alike by a patte
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from xml.parsers import expat
 
 from airflow_provider_neuro_buckets.buckets.errors import InvalidAnswer
@@ -24,8 +25,8 @@ def parse_records(body: bytes, fields: dict[str, str], on_records: Mapping[str, 
     Whatever lies deeper is ignored. Returns the name of the root.
 
     :param fields: filled with the text of each element in the root; of several with one name with the last.
-    :param on_records: by the name of an element in the root: called with those of that name in their order, as many
-        at a time as are found to be alike.
+    :param on_records: by the name of an element in the root: called with those of that name in their order, many at a
+        time.
     :raises InvalidAnswer: as `parse_xml`.
     """
     reader = _Reader(fields, on_records)
@@ -45,6 +46,7 @@ class _Reader:
         self.root = ""
         self._fields = fields
         self._on_records = on_records
+        self._gathered: dict[str, list[dict[str, str]]] = {name: [] for name in on_records}
         self._record: dict[str, str] = {}
         self._text: list[str] = []
         self._depth = 0
@@ -69,12 +71,23 @@ class _Reader:
             if run is None:
                 break
             at, skipped = run.end, skipped + run.end - first.end
+            self._hand_over()
             self._on_records[first.name](_resolved(run))
         self._parser.Parse(body[at:], True)  # noqa: FBT003 - expat's signature: this is all of it
+        self._hand_over()
 
     def close(self) -> None:
         """Let go of expat, which refers to this: what both hold would stay until the garbage collector comes."""
         del self._parser
+
+    def _hand_over(self) -> None:
+        """Hand over what expat has read."""
+        for name, records in self._gathered.items():
+            if records:
+                fields = dict.fromkeys(chain.from_iterable(records))
+                texts = {field: [record.get(field, "") for record in records] for field in fields}
+                self._on_records[name](Records(len(records), texts))
+                records.clear()
 
     def _declare(self, _version: str, encoding: str | None, _standalone: int) -> None:
         self._is_utf8 = (encoding or "utf-8").lower() == "utf-8"
@@ -93,11 +106,11 @@ class _Reader:
             self._record[name] = "".join(self._text)
         elif self._depth == _IN_ROOT:
             if name in self._on_records:
-                self._on_records[name](Records(1, {name: (text,) for name, text in self._record.items()}))
+                self._gathered[name].append(self._record)
                 self._ended = (name, self._parser.CurrentByteIndex)
             else:
                 self._fields[name] = "".join(self._text)
-            self._record.clear()
+            self._record = {}
         elif self._depth == 0:
             self.root = name
         self._text.clear()

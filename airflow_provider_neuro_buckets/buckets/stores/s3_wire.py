@@ -256,7 +256,7 @@ def _read_listing(body: bytes, where: str, *, decode: Callable[[str], str]) -> t
         blobs.extend(_listed([decode(key) for key in records.field("Key")], records, where))
 
     def on_prefixes(records: Records) -> None:
-        prefixes.extend(decode(prefix) for prefix in records.texts.get("Prefix", ()))
+        prefixes.extend(decode(prefix) for prefix in records.field("Prefix") if prefix)
 
     root = parse_records(body, fields, {"Contents": on_blobs, "CommonPrefixes": on_prefixes})
     if root != "ListBucketResult":

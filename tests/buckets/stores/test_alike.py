@@ -69,8 +69,9 @@ def _read(body: bytes) -> tuple[str, dict[str, str], list[tuple[str, dict[str, s
     records: list[tuple[str, dict[str, str]]] = []
 
     def on_records(name: str, found: Records) -> None:
-        columns = [[(field, text) for text in texts] for field, texts in found.texts.items()]
-        records.extend((name, dict(record)) for record in zip(*columns, strict=True))
+        records.extend(
+            (name, {field: texts[at] for field, texts in found.texts.items() if texts[at]}) for at in range(found.count)
+        )
 
     kinds = {name: (lambda found, name=name: on_records(name, found)) for name in ("C", "P")}
     return parse_records(body, fields, kinds), fields, records
@@ -88,7 +89,7 @@ def _text_before_the_end(element: ET.Element) -> str:
 def test_records_say_what_another_parser_says(document: str) -> None:
     root = ET.fromstring(document)
     records = [
-        (_local(item.tag), {_local(field.tag): _text_before_the_end(field) for field in item})
+        (_local(item.tag), {_local(field.tag): text for field in item if (text := _text_before_the_end(field))})
         for item in root
         if _local(item.tag) in {"C", "P"}
     ]
