@@ -10,6 +10,8 @@ from airflow_provider_neuro_buckets.buckets.stores.crc import Crc
 
 CRCS: Mapping[str, Crc] = MappingProxyType({kind.name.lower(): kind for kind in Crc})
 """The kinds of CRC by the names of algorithms."""
+CRC_FROM = 2 * 1024 * 1024
+"""Bytes of a blob whose CRC spares more time than it takes to ask for one: its MD5 takes some milliseconds."""
 _HASHES = frozenset({"sha1", "sha256"})
 
 

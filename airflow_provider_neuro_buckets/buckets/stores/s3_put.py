@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from airflow_provider_neuro_buckets.buckets.errors import Conflict
+from airflow_provider_neuro_buckets.buckets.errors import BadRequest, Conflict, UnsupportedProvider
+from airflow_provider_neuro_buckets.buckets.http.answer import Answer
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, Bytes, Proof
+from airflow_provider_neuro_buckets.buckets.stores.checksums import CRC_FROM
 from airflow_provider_neuro_buckets.buckets.stores.crc import Crc, crc32
 from airflow_provider_neuro_buckets.buckets.stores.damage import damaged, right_or_gone, twice_if_damaged
 from airflow_provider_neuro_buckets.buckets.stores.digest import base64_of, md5, size_of
@@ -43,9 +46,11 @@ async def put_blob(
 ) -> Receipt:
     """PUT a blob, checked as `put_checked` says. Wrong bytes that the storage made of it do not stay under the key.
 
+    With a large one a CRC32 goes along, which S3 keeps: whoever reads the blob is spared its MD5.
+
     :param head: looks at the key.
     """
-    send = await _checked(lane, request, body)
+    send = await _checked(lane, request, body, keeps_crc=size_of(body) >= CRC_FROM)
     return await right_or_gone(send, lambda etag: delete_version(lane, request, etag, head), request.what)
 
 
@@ -100,15 +105,31 @@ async def put_summed(lane: DirectLane, request: Request, body: Bytes) -> Receipt
 
 
 async def _checked(
-    lane: DirectLane, request: Request, body: Bytes
+    lane: DirectLane, request: Request, body: Bytes, *, keeps_crc: bool = False
 ) -> Callable[[list[str]], Coroutine[None, None, Receipt]]:
-    """Return what PUTs a body once, and takes note of the ETag of other bytes that the storage then holds."""
+    """Return what PUTs a body once, and takes note of the ETag of other bytes that the storage then holds.
+
+    :param keeps_crc: a CRC32 goes along as well; without it to a service that refuses it.
+    """
     digest: bytes = await in_thread_if_large(md5, body)
-    whole = _with(request, body, {"Content-MD5": base64_of(digest)})
+    plain = _with(request, body, {"Content-MD5": base64_of(digest)})
+    crc: str | None = None
+    if keeps_crc:
+        crc = base64_of(Crc.CRC32.bytes_of(await in_thread_if_large(crc32, body)))
+
+    async def send() -> Answer:
+        if crc is not None:
+            with suppress(BadRequest, UnsupportedProvider):
+                response, _ = await lane.fetch(
+                    _with(plain, body, {"x-amz-sdk-checksum-algorithm": "CRC32", CRC32: crc}), largest=SMALL_ANSWER
+                )
+                return response
+        response, _ = await lane.fetch(plain, largest=SMALL_ANSWER)
+        return response
 
     async def once(wrong: list[str]) -> Receipt:
-        response, _ = await lane.fetch(whole, largest=SMALL_ANSWER)
-        receipt = receipt_of(response.headers, bare_etag(response.headers.get("ETag")))
+        headers = (await send()).headers
+        receipt = receipt_of(headers, bare_etag(headers.get("ETag")))
         if receipt.md5 is not None and receipt.md5 != digest.hex():
             wrong.append(receipt.md5)
             raise damaged(request.what)

@@ -19,7 +19,7 @@ from airflow_provider_neuro_buckets.buckets.errors import (
     SourceChanged,
 )
 from airflow_provider_neuro_buckets.buckets.stores.base import BlobMeta, BlobStore, ByteRange, Proof
-from airflow_provider_neuro_buckets.buckets.stores.checksums import CRCS
+from airflow_provider_neuro_buckets.buckets.stores.checksums import CRC_FROM, CRCS
 from airflow_provider_neuro_buckets.buckets.threads import in_thread, made_in_thread
 from airflow_provider_neuro_buckets.buckets.transfer.checksum import (
     can_compare,
@@ -299,10 +299,10 @@ class Fetcher:
     async def _digests(self, meta: BlobMeta, target: LocalTarget) -> Digests | Crcs | None:
         """Return what digests a blob as it arrives: its CRC, where there is one, is less work than MD5s.
 
-        To ask for that is a request, which is worth while for a large one.
+        To ask for that is a request.
         """
         checksum = None
-        if meta.size > SINGLE_READ:
+        if meta.size >= CRC_FROM:
             async with self.window.slot(0):
                 checksum = await self.store.checksum(meta)
         kind = CRCS.get(checksum.algorithm) if checksum is not None else None

@@ -59,6 +59,13 @@ async def test_of_a_blob_of_parts(seaweed_rig: SeaweedRig, kind: Literal["COMPOS
     assert await has(seaweed_rig, OTHER) is (None if kind == "COMPOSITE" else False)  # it may be made of other parts
 
 
+async def test_a_large_blob_that_is_written_in_one_piece_keeps_one(seaweed_rig: SeaweedRig) -> None:
+    made = await seaweed_rig.store.write("blob", CONTENT)
+    assert made.proof is Proof.CHECKSUM
+    assert await seaweed_rig.store.checksum(made) == Checksum("crc32", Crc.CRC32.bytes_of(crc32(CONTENT)))
+    assert await seaweed_rig.get("blob") == CONTENT
+
+
 async def test_an_upload_in_parts_keeps_one_of_the_whole(seaweed_rig: SeaweedRig) -> None:
     async with seaweed_rig.store.multipart("blob") as upload:
         await upload.put_part(2, CONTENT[PART:])

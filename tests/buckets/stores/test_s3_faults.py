@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import socket
+import zlib
 
 import pytest
 from aiohttp import web
@@ -24,7 +26,8 @@ from airflow_provider_neuro_buckets.buckets.listing import Listing
 from airflow_provider_neuro_buckets.buckets.removal import remove_path
 from airflow_provider_neuro_buckets.buckets.retry import RetryPolicy
 from airflow_provider_neuro_buckets.buckets.stores import aborting
-from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange
+from airflow_provider_neuro_buckets.buckets.stores.base import ByteRange, Proof
+from airflow_provider_neuro_buckets.buckets.stores.checksums import CRC_FROM
 from airflow_provider_neuro_buckets.buckets.stores.digest import md5
 from airflow_provider_neuro_buckets.buckets.transfer import content
 from airflow_provider_neuro_buckets.buckets.transfer.content import read_content, read_range, read_resumed
@@ -500,6 +503,17 @@ async def test_the_md5_of_the_bytes_goes_along_and_is_signed() -> None:
         (asked,) = server.asked
         assert asked.headers["Content-MD5"] == "mgNkuembtIDdJeHwKEyFVQ=="
         assert "content-md5" in asked.headers["Authorization"]
+
+
+@pytest.mark.parametrize("refused", [refusal(400, "InvalidRequest"), refusal(501, "NotImplemented")])
+async def test_a_service_that_refuses_a_crc32_is_sent_a_large_blob_without_one(refused: Answer) -> None:
+    body = bytes(CRC_FROM)
+    async with crafted(in_turn(refused, reply(200, b"", {"ETag": etag_of(body)}))) as server, store_at(server) as store:
+        assert (await store.write("key", body)).proof is Proof.CHECKSUM
+        with_one, without = server.asked_by("PUT")
+    assert [asked.body == body and "Content-MD5" in asked.headers for asked in (with_one, without)] == [True, True]
+    assert with_one.headers["x-amz-checksum-crc32"] == base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+    assert "x-amz-checksum-crc32" not in without.headers
 
 
 @pytest.mark.parametrize(

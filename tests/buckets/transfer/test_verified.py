@@ -20,6 +20,7 @@ from airflow_provider_neuro_buckets.buckets.stores.base import (
     Told,
     nobody,
 )
+from airflow_provider_neuro_buckets.buckets.stores.checksums import CRC_FROM
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Existing, Remote
 from airflow_provider_neuro_buckets.buckets.transfer.plan import MIB, PART, SINGLE_READ
 from buckets.transfer.asking import copy, copy_one, download, download_one, upload, upload_one
@@ -127,16 +128,18 @@ async def test_one_bit_that_is_always_flipped_in_one_of_many_ranges_is_never_kep
     assert snapshot(tmp_path) == {"f": LARGE[:5]}
 
 
-async def test_one_bit_flipped_in_what_has_a_crc32_is_noticed_f33(s3: Rig, tmp_path: Path) -> None:
-    plant(tmp_path, {"src": LARGE})
+@pytest.mark.parametrize("size", [CRC_FROM, len(LARGE)])
+async def test_one_bit_flipped_in_what_has_a_crc32_is_noticed_f33(s3: Rig, tmp_path: Path, size: int) -> None:
+    content = LARGE[:size]
+    plant(tmp_path, {"src": content})
     await upload_one(tmp_path / "src", remote(s3, "k")[0])
     assert await s3.store.checksum(await s3.store.head("k")) is not None
     async with behind(s3) as (front, listing):
-        front.tamper = flipping(times=1, length=PART)
+        front.tamper = flipping(times=1, length=min(size, PART))
         report = await download_one(Remote(listing, "k"), tmp_path / "f")
         assert report.verified == 1
-        assert snapshot(tmp_path)["f"] == LARGE
-        front.tamper = flipping(times=1000, length=PART)
+        assert snapshot(tmp_path)["f"] == content
+        front.tamper = flipping(times=1000, length=min(size, PART))
         with pytest.raises(IntegrityError, match=r"blob:.*/k"):
             await download_one(Remote(listing, "k"), tmp_path / "other")
     assert not (tmp_path / "other").exists()
