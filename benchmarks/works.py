@@ -122,6 +122,19 @@ _PLAIN = replace(
     seeded_by=S5CMD,
 )
 
+_MEDIUM = tuple(
+    Work(
+        name=f"medium-{way}",
+        title=f"64 files × 8 MiB {way}",
+        verb=verb,
+        data="8MiB*64",
+        limits=Limits(ratios={S5CMD: 1.0}),
+        peers=_QUICK,
+        seeded_by=OURS,
+    )
+    for way, verb in (("up", Verb.UPLOAD_DIR), ("down", Verb.DOWNLOAD_DIR))
+)
+
 _GROWTH = tuple(
     Work(
         name=f"growth-{count}-{way}",
@@ -181,7 +194,7 @@ SIZES = (2_000, 10_000, 50_000)
 MOST_GROWTH = 1.2
 """Time a file in the largest folder to that in the smallest."""
 
-ALL = (*_TABLE, _PLAIN, *_GROWTH, *_HUGE, _MILLION, *_AZURE)
+ALL = (*_TABLE, _PLAIN, *_MEDIUM, *_GROWTH, *_HUGE, _MILLION, *_AZURE)
 
 
 def named(names: str) -> tuple[Work, ...]:
