@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from airflow_provider_neuro_buckets.buckets.stores.checksums import CRC_FROM
 from airflow_provider_neuro_buckets.buckets.transfer.engine import Remote
 from airflow_provider_neuro_buckets.buckets.transfer.plan import IN_MEMORY, MIB, PART, SINGLE_READ
 from airflow_provider_neuro_buckets.buckets.transfer.window import Window
@@ -121,15 +122,25 @@ async def test_bytes_in_flight_never_exceed_the_buffer_and_every_byte_passes_the
     assert snapshot(tmp_path / "dst") == tree
 
 
-@pytest.mark.parametrize("size", [IN_MEMORY, IN_MEMORY + 1, SINGLE_READ])
-async def test_a_blob_that_is_not_large_is_one_request(aws: Rig, tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "requests"),
+    [
+        (IN_MEMORY, ["read"]),
+        (IN_MEMORY + 1, ["read"]),
+        (CRC_FROM, ["checksum", "read"]),
+        (SINGLE_READ, ["checksum", "read"]),
+    ],
+)
+async def test_a_blob_that_is_not_large_is_read_in_one_request(
+    aws: Rig, tmp_path: Path, size: int, requests: list[str]
+) -> None:
     content = random.Random(4).randbytes(size)
     await aws.store.write("x", content)
     there, store = remote(aws, "")
     report = await download(there, tmp_path / "dst")
     assert (tmp_path / "dst" / "x").read_bytes() == content
     assert report.verified == 1
-    assert [call.verb for call in store.calls if call.verb not in {"pages", "chunk"}] == ["read"]
+    assert [call.verb for call in store.calls if call.verb not in {"pages", "chunk"}] == requests
 
 
 async def test_a_buffer_smaller_than_a_part_still_moves_everything(aws: Rig, tmp_path: Path) -> None:
