@@ -101,14 +101,16 @@ def run_of(body: bytes, first: RecordSpan) -> Run | None:
     except UnicodeDecodeError:
         return None
     rows = shape.record.findall(text.replace("&quot;", '"').replace("&#34;", '"'))  # around each ETag
-    texts = "".join(chain.from_iterable(rows))
-    if not rows or not _is_plain(texts):
+    # No `zip(*rows)`: an iterator for each row, and the garbage collector soon takes them for what lives long.
+    texts = [*chain.from_iterable(rows)]
+    whole = "".join(texts)
+    if not rows or not _is_plain(whole):
         return None
-    columns = list(zip(shape.names, zip(*rows, strict=True), strict=False))
-    fields = {name: column for name, column in columns if name is not None}
+    columns = [(name, texts[at :: len(shape.names) + 1]) for at, name in enumerate(shape.names)]
+    fields: dict[str, Sequence[str]] = {name: column for name, column in columns if name is not None}
     fields |= dict.fromkeys(shape.empty, ("",) * len(rows))
-    ignored = tuple(chain.from_iterable(column for name, column in columns if name is None))
-    return Run(Records(len(rows), fields), ignored, "&" in texts, found.end())
+    ignored = [*chain.from_iterable(column for name, column in columns if name is None)]
+    return Run(Records(len(rows), fields), ignored, "&" in whole, found.end())
 
 
 def _is_plain(text: str) -> bool:

@@ -114,14 +114,17 @@ def test_records_in_another_encoding_are_read_in_that() -> None:
     assert _read(document.encode("latin-1"))[2] == [("C", {"K": "Ã©", "S": "1"})] * 3
 
 
+LISTING = "<ListBucketResult>{}</ListBucketResult>".format(
+    "<Contents><Key>k</Key><Size>1</Size><LastModified>2026-01-02T03:04:05Z</LastModified></Contents>" * 1000
+).encode()
+
+
 def test_reading_a_listing_leaves_nothing_to_the_garbage_collector() -> None:
     """One that looks at all that a worker holds stops its event loop for a tenth of a second."""
-    record = "<Contents><Key>k</Key><Size>1</Size><LastModified>2026-01-02T03:04:05Z</LastModified></Contents>"
-    body = f"<ListBucketResult>{record * 1000}</ListBucketResult>".encode()
 
     def left() -> int:
         gc.collect()
-        page, _ = parse_listing(body, "here")
+        page, _ = parse_listing(LISTING, "here")
         assert [blob.key for blob in page.blobs] == ["k"] * 1000
         del page
         return gc.collect()
@@ -131,3 +134,28 @@ def test_reading_a_listing_leaves_nothing_to_the_garbage_collector() -> None:
         assert min(left() for _ in range(5)) == 0  # other threads of the process leave something now and then
     finally:
         gc.enable()
+
+
+def test_reading_many_pages_does_not_look_as_if_much_were_to_stay() -> None:
+    """A full collection is due when a quarter as many objects have outlived two small ones as there are already."""
+    full = 0
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        nonlocal full
+        full += phase == "start" and info["generation"] == 2
+
+    gc.collect()
+    gc.freeze()
+    gc.collect()
+    few: list[list[int]] = [
+        [] for _ in range(2000)
+    ]  # what is frozen does not count: with this much a page of leftovers is enough
+    gc.collect()
+    gc.callbacks.append(count)
+    try:
+        for _ in range(300):
+            parse_listing(LISTING, "here")
+    finally:
+        gc.callbacks.remove(count)
+        gc.unfreeze()
+    assert (full, len(few)) == (0, 2000)
