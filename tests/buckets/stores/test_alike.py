@@ -147,9 +147,7 @@ def test_reading_many_pages_does_not_look_as_if_much_were_to_stay() -> None:
     gc.collect()
     gc.freeze()
     gc.collect()
-    few: list[list[int]] = [
-        [] for _ in range(2000)
-    ]  # what is frozen does not count: with this much a page of leftovers is enough
+    few: list[list[int]] = [[] for _ in range(2000)]  # what is frozen does not count: so a quarter is soon there
     gc.collect()
     gc.callbacks.append(count)
     try:
