@@ -72,6 +72,7 @@ def _against(s5cmd: float, official: float, *, cpu: float | None = None) -> Limi
 
 _SMALL, _FILE, _TREE, _MANY = "4KiB*2000", "512MiB", "airflow", "4KiB*50000"
 _QUICK = (OURS, S5CMD, RCLONE)
+_FOLDERS = (("up", Verb.UPLOAD_DIR), ("down", Verb.DOWNLOAD_DIR))
 
 _FILE_DOWN = Work(
     name="file-down",
@@ -132,7 +133,7 @@ _MEDIUM = tuple(
         peers=_QUICK,
         seeded_by=OURS,
     )
-    for way, verb in (("up", Verb.UPLOAD_DIR), ("down", Verb.DOWNLOAD_DIR))
+    for way, verb in _FOLDERS
 )
 
 _GROWTH = tuple(
@@ -146,7 +147,7 @@ _GROWTH = tuple(
         most_rounds=3,
     )
     for count in (10_000, 50_000)
-    for way, verb in (("up", Verb.UPLOAD_DIR), ("down", Verb.DOWNLOAD_DIR))
+    for way, verb in _FOLDERS
 )
 
 _HUGE = tuple(
